@@ -1,0 +1,317 @@
+"""HTTP messages as frozen values, and nothing that sends them.
+
+This module knows what a header, a request, a response and the parts of an upload are, and which of them must not be
+shown. It must not know endpoints, versions, how JSON or a form is encoded, or bytes on a wire: `codecs` and `wire` do.
+
+Two stages of a request are two types. An `UnsignedRequest` is what an endpoint renders: a path, no host, no
+credentials, a form not yet encoded. A `Request` is what a transport sends: absolute, signed, its body ready.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final, Literal, Protocol, TypeAlias, final, runtime_checkable
+from urllib.parse import quote, urlencode, urlsplit
+
+from attrs import Factory, field, frozen
+
+from cartesia_proto.credentials import REDACTED, Secret
+from cartesia_proto.errors import JsonValue, LocalProtocolError
+
+Method: TypeAlias = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+
+IDEMPOTENT_METHODS: Final = frozenset({"GET", "HEAD", "PUT", "DELETE"})
+"""Sending such a request twice does what sending it once does (RFC 9110 section 9.2.2)."""
+
+DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+"""RFC 9110 sections 4.2.1 and 4.2.2."""
+
+_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
+_FORBIDDEN_IN_VALUE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # RFC 9110 section 5.5: no control but tab
+_SECRET_NAME: Final = re.compile(r"auth|cookie|key|token|secret|password", re.IGNORECASE)
+
+
+def looks_secret(name: str) -> bool:
+    """Whether a header or query parameter of this name is treated as a secret: never shown, never pickled."""
+    return _SECRET_NAME.search(name) is not None
+
+
+def _header(name: str, value: str | Secret) -> tuple[str, str | Secret]:
+    text = value.reveal() if isinstance(value, Secret) else value
+    if not _TOKEN.fullmatch(name):
+        raise LocalProtocolError(f"{name!r} is no header name (RFC 9110 section 5.6.2)")
+    if _FORBIDDEN_IN_VALUE.search(text):
+        raise LocalProtocolError(f"the value of header {name} has a line break or another control character")
+    if not text.isascii():
+        raise LocalProtocolError(f"the value of header {name} is not ASCII: percent-encode or leave it out")
+    return name, Secret(text) if looks_secret(name) else value
+
+
+@final
+class Headers:
+    """An immutable list of header fields, looked up without regard to case.
+
+    Fields whose name looks secret (`Authorization`, `X-API-Key`, `Cookie`, …) are held as `Secret`: they show as
+    ``***`` and refuse pickling; `reveal()` is the one way to their values.
+
+    Raises:
+        LocalProtocolError: a name is no token, or a value has CR, LF, another control character or non-ASCII text.
+            Headers that came from a server are not checked: see `received`.
+    """
+
+    __slots__ = ("_fields",)
+    _fields: tuple[tuple[str, str | Secret], ...]
+
+    def __init__(self, fields: Iterable[tuple[str, str | Secret]] = ()) -> None:
+        self._fields = tuple(_header(name, value) for name, value in fields)
+
+    @classmethod
+    def received(cls, fields: Iterable[tuple[str, str]]) -> "Headers":
+        """Headers a peer sent: kept as they are, secrets wrapped."""
+        headers = cls()
+        headers._fields = tuple((name, Secret(text) if looks_secret(name) else text) for name, text in fields)
+        return headers
+
+    def get(self, name: str) -> str | None:
+        """The first value of a field, ``***`` for a secret one, None where there is no such field."""
+        for key, value in self._fields:
+            if key.lower() == name.lower():
+                return str(value)
+        return None
+
+    def merged(self, fields: "Iterable[tuple[str, str | Secret]]") -> "Headers":
+        """These headers with others added; a field given there replaces every one of its name here."""
+        added = tuple(_header(name, value) for name, value in fields)
+        names = {name.lower() for name, _ in added}
+        merged = Headers()
+        merged._fields = (*(pair for pair in self._fields if pair[0].lower() not in names), *added)
+        return merged
+
+    def reveal(self) -> tuple[tuple[str, str], ...]:
+        """Every field with its true value, for the wire and nothing else."""
+        return tuple((name, v.reveal() if isinstance(v, Secret) else v) for name, v in self._fields)
+
+    def __iter__(self) -> Iterator[tuple[str, str | Secret]]:
+        return iter(self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self.get(name) is not None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Headers) and self._fields == other._fields
+
+    def __hash__(self) -> int:
+        return hash(self._fields)
+
+    def __reduce__(self) -> "tuple[type[Headers], tuple[tuple[tuple[str, str | Secret], ...]]]":
+        return Headers, (self._fields,)
+
+    def __repr__(self) -> str:
+        return f"Headers({list(self._fields)!r})"
+
+
+@runtime_checkable
+class SupportsPath(Protocol):
+    """A path object, such as `pathlib.Path`."""
+
+    def __fspath__(self) -> str:
+        """The path as a string."""
+        ...
+
+
+def _last_component(path: str) -> str:
+    return re.split(r"[/\\]", path)[-1]
+
+
+def _path(value: str | SupportsPath) -> str:
+    return value if isinstance(value, str) else value.__fspath__()
+
+
+@frozen
+class TextPart:
+    """One plain field of a multipart form."""
+
+    name: str
+    text: str
+
+
+@frozen
+class ContentPart:
+    """One file of a multipart form, given as bytes."""
+
+    name: str
+    content: bytes = field(converter=bytes, repr=False)
+    filename: str = "upload"
+    content_type: str = "application/octet-stream"
+
+
+@frozen
+class FilePart:
+    """One file of a multipart form, given as a path: a value, which the transport opens and streams when it sends.
+
+    Args:
+        path: where the file is. The core never opens it; a missing file is the transport's `OSError`, before it
+            connects.
+        filename: the name told to the server; by default the last component of the path.
+    """
+
+    name: str
+    path: str = field(converter=_path)
+    filename: str = field(default=Factory(lambda self: _last_component(self.path), takes_self=True))
+    content_type: str = "application/octet-stream"
+
+
+Part: TypeAlias = TextPart | ContentPart | FilePart
+
+
+@frozen
+class Form:
+    """A multipart/form-data body before it is encoded (RFC 7578)."""
+
+    parts: tuple[Part, ...]
+
+
+@frozen
+class Upload:
+    """A body made of pieces, some of them files still to be opened. Every retry sends all of them again."""
+
+    pieces: tuple[bytes | FilePart, ...] = field(repr=False)
+
+    @property
+    def files(self) -> tuple[FilePart, ...]:
+        """The files to open, in the order they are sent."""
+        return tuple(piece for piece in self.pieces if isinstance(piece, FilePart))
+
+    def length(self, file_sizes: Iterable[int]) -> int:
+        """The value of Content-Length in bytes, once the transport knows the size of each of `files`."""
+        return sum(len(piece) for piece in self.pieces if isinstance(piece, bytes)) + sum(file_sizes)
+
+
+@frozen
+class JsonBody:
+    """A JSON body before it is encoded."""
+
+    value: JsonValue = field(repr=False)
+
+
+@frozen
+class UnsignedRequest:
+    """What an endpoint asks, before it is known of whom and on whose behalf.
+
+    Attributes:
+        path: percent-encoded, begins with a slash; joined to the base URL's own path.
+        query: pairs, in order; a name may repeat.
+        accept: the value of the Accept header (protocol section 2.0).
+    """
+
+    method: Method
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+    body: JsonBody | Form | None = None
+    accept: str = "application/json"
+
+
+def _no_userinfo(_: object, __: object, url: str) -> None:
+    if urlsplit(url).username is not None:
+        raise LocalProtocolError("the URL carries a user name or password: leave them out")
+
+
+@frozen
+class Request:
+    """What a transport sends: absolute, signed, ready. It refuses pickling when it holds a credential.
+
+    Attributes:
+        url: absolute, with the query.
+        headers: complete except for Host and for the framing (Content-Length), which the transport adds.
+    """
+
+    method: Method
+    url: str = field(validator=_no_userinfo, repr=lambda url: repr(redact_url(url)))
+    headers: Headers
+    body: bytes | Upload = field(default=b"", repr=False)
+
+    @property
+    def host(self) -> str:
+        """The host to connect to, without brackets for IPv6."""
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def port(self) -> int:
+        """The port to connect to."""
+        parts = urlsplit(self.url)
+        return parts.port or DEFAULT_PORTS[parts.scheme]
+
+    @property
+    def secure(self) -> bool:
+        """Whether the connection is TLS."""
+        return urlsplit(self.url).scheme == "https"
+
+    @property
+    def authority(self) -> str:
+        """The value of the Host header (RFC 9110 section 7.2)."""
+        return urlsplit(self.url).netloc
+
+    @property
+    def target(self) -> str:
+        """Path and query, as the request line carries them."""
+        parts = urlsplit(self.url)
+        return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+    @property
+    def origin(self) -> tuple[str, str, int]:
+        """Scheme, host and port (RFC 6454): what a pooled connection and a redirect are keyed by."""
+        return urlsplit(self.url).scheme, self.host, self.port
+
+    @property
+    def idempotent(self) -> bool:
+        """Whether sending it twice does what sending it once does."""
+        return self.method in IDEMPOTENT_METHODS
+
+
+@frozen
+class Response:
+    """What came back. For a streamed attempt, the head alone with an empty body."""
+
+    status: int
+    headers: Headers = Headers()
+    body: bytes = field(default=b"", repr=lambda body: f"<{len(body)} bytes>")
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is 2xx."""
+        return 200 <= self.status < 300
+
+    @property
+    def request_id(self) -> str | None:
+        """`X-Request-Id`, by which the vendor finds the request (protocol section 2.0)."""
+        return self.headers.get("x-request-id")
+
+
+def redact_url(url: str) -> str:
+    """A URL fit to be shown: no user name or password, and no value of a secret-looking query parameter."""
+    parts = urlsplit(url)
+    netloc = parts.netloc.rpartition("@")[2]
+    query = "&".join(
+        f"{name}={REDACTED}" if looks_secret(name) else pair
+        for pair in parts.query.split("&")
+        for name in [pair.partition("=")[0]]
+    )
+    return parts._replace(netloc=netloc, query=query).geturl()
+
+
+def path_segment(name: str, value: str) -> str:
+    """Percent-encode an id for use in a path (RFC 3986 section 3.3).
+
+    Raises:
+        LocalProtocolError: the id is empty, ``.`` or ``..``: it would name another resource than the one meant.
+    """
+    if value in ("", ".", ".."):
+        raise LocalProtocolError(f"{name} must not be {value!r}: it would name another resource")
+    return quote(value, safe="")
+
+
+def encode_query(pairs: Iterable[tuple[str, str]]) -> str:
+    """The query part of a URL; brackets in names are encoded as the official SDK does (protocol section 2.0)."""
+    return urlencode(list(pairs), quote_via=quote)
