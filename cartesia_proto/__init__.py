@@ -1,0 +1,106 @@
+"""The Cartesia voice API as a protocol: requests out, values in, and no I/O.
+
+The names below stand in reading order. What a program may not need — resources, byte links — is imported when it is
+first asked for, so that ``import cartesia_proto`` stays small: no event loop, no ssl, no h11, no wsproto.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from cartesia_proto.audio.audio import Audio as Audio
+from cartesia_proto.audio.formats import Mp3Format as Mp3Format
+from cartesia_proto.audio.formats import OutputFormat as OutputFormat
+from cartesia_proto.audio.formats import RawFormat as RawFormat
+from cartesia_proto.audio.formats import WavFormat as WavFormat
+from cartesia_proto.audio.formats import get_output_format as get_output_format
+from cartesia_proto.call import AsyncStream as AsyncStream
+from cartesia_proto.call import Awaiting as Awaiting
+from cartesia_proto.call import Blocking as Blocking
+from cartesia_proto.call import Call as Call
+from cartesia_proto.call import PageCall as PageCall
+from cartesia_proto.call import Plan as Plan
+from cartesia_proto.call import Resource as Resource
+from cartesia_proto.call import Stream as Stream
+from cartesia_proto.call import StreamCall as StreamCall
+from cartesia_proto.call import endpoint as endpoint
+from cartesia_proto.codecs.events import AudioChunk as AudioChunk
+from cartesia_proto.codecs.events import FlushDone as FlushDone
+from cartesia_proto.codecs.events import PhonemeTimestamps as PhonemeTimestamps
+from cartesia_proto.codecs.events import SpeechEvent as SpeechEvent
+from cartesia_proto.codecs.events import UnknownEvent as UnknownEvent
+from cartesia_proto.codecs.events import WordTimestamps as WordTimestamps
+from cartesia_proto.config import Config as Config
+from cartesia_proto.config import Limits as Limits
+from cartesia_proto.config import __version__ as __version__
+from cartesia_proto.credentials import AccessToken as AccessToken
+from cartesia_proto.credentials import ApiKey as ApiKey
+from cartesia_proto.credentials import Secret as Secret
+from cartesia_proto.errors import ApiError as ApiError
+from cartesia_proto.errors import AuthenticationError as AuthenticationError
+from cartesia_proto.errors import BadRequestError as BadRequestError
+from cartesia_proto.errors import CartesiaError as CartesiaError
+from cartesia_proto.errors import ConflictError as ConflictError
+from cartesia_proto.errors import ConnectError as ConnectError
+from cartesia_proto.errors import ConnectionLost as ConnectionLost
+from cartesia_proto.errors import IncompleteStream as IncompleteStream
+from cartesia_proto.errors import JsonValue as JsonValue
+from cartesia_proto.errors import LocalProtocolError as LocalProtocolError
+from cartesia_proto.errors import NotFoundError as NotFoundError
+from cartesia_proto.errors import PaymentRequiredError as PaymentRequiredError
+from cartesia_proto.errors import PermissionDeniedError as PermissionDeniedError
+from cartesia_proto.errors import RateLimitError as RateLimitError
+from cartesia_proto.errors import RemoteProtocolError as RemoteProtocolError
+from cartesia_proto.errors import ServerError as ServerError
+from cartesia_proto.errors import TimeoutError as TimeoutError  # noqa: A004 - it also is the builtin
+from cartesia_proto.errors import TransportError as TransportError
+from cartesia_proto.errors import UnprocessableEntityError as UnprocessableEntityError
+from cartesia_proto.flow import Attempt as Attempt
+from cartesia_proto.flow import Decoder as Decoder
+from cartesia_proto.flow import Done as Done
+from cartesia_proto.flow import Failure as Failure
+from cartesia_proto.flow import Operation as Operation
+from cartesia_proto.flow import Outcome as Outcome
+from cartesia_proto.http import ContentPart as ContentPart
+from cartesia_proto.http import FilePart as FilePart
+from cartesia_proto.http import Headers as Headers
+from cartesia_proto.http import Request as Request
+from cartesia_proto.http import Response as Response
+from cartesia_proto.http import Upload as Upload
+from cartesia_proto.pages import AsyncPages as AsyncPages
+from cartesia_proto.pages import Page as Page
+from cartesia_proto.pages import Pages as Pages
+from cartesia_proto.prepare import RequestOptions as RequestOptions
+from cartesia_proto.speech import ExperimentalControls as ExperimentalControls
+from cartesia_proto.speech import GenerationConfig as GenerationConfig
+from cartesia_proto.speech import VoiceByEmbedding as VoiceByEmbedding
+from cartesia_proto.speech import VoiceById as VoiceById
+
+if TYPE_CHECKING:
+    from cartesia_proto.api import Api as Api
+    from cartesia_proto.api import Status as Status
+    from cartesia_proto.api.tts import TTS as TTS
+    from cartesia_proto.api.voice_models import Accent as Accent
+    from cartesia_proto.api.voice_models import Embedding as Embedding
+    from cartesia_proto.api.voice_models import Voice as Voice
+    from cartesia_proto.api.voice_models import VoiceMetadata as VoiceMetadata
+    from cartesia_proto.api.voices import Voices as Voices
+
+_ON_DEMAND = {
+    "Api": "cartesia_proto.api",
+    "Status": "cartesia_proto.api",
+    "TTS": "cartesia_proto.api.tts",
+    "Voices": "cartesia_proto.api.voices",
+    "Voice": "cartesia_proto.api.voice_models",
+    "VoiceMetadata": "cartesia_proto.api.voice_models",
+    "Accent": "cartesia_proto.api.voice_models",
+    "Embedding": "cartesia_proto.api.voice_models",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import what is only needed now."""
+    if name not in _ON_DEMAND:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(_ON_DEMAND[name]), name)
+    globals()[name] = value
+    return value
