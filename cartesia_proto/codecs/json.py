@@ -1,0 +1,216 @@
+"""The one door to JSON and base64.
+
+This module knows which texts are accepted, and makes that set the same whether or not the `speed` extra (orjson,
+pybase64) is installed. It must not know what any message means.
+
+Accepted JSON is RFC 8259 in strict UTF-8 without a byte order mark, and further: no lone surrogates, not even escaped;
+no number whose double is infinite; at most `MAX_DEPTH` containers inside each other. An integer outside 64 bits becomes
+a float; of equal keys in one object the last wins. Accepted base64 is RFC 4648 section 4 in its canonical form.
+"""
+
+import json
+import math
+import re
+from binascii import Error as Base64Error
+from binascii import a2b_base64, b2a_base64
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Final, NoReturn, cast
+
+from cartesia_proto.errors import JsonValue, LocalProtocolError, RemoteProtocolError
+
+MAX_DEPTH: Final = 128
+"""Containers inside each other, counting the outermost (RFC 8259 section 9 leaves it to us).
+
+The deepest documented message has about six. orjson reads 1,024 and writes 254 levels; the standard library goes as far
+as the interpreter's recursion limit, 1,000 frames by default, reaches from wherever it is called.
+"""
+
+MIN_INTEGER: Final = -(2**63)
+MAX_INTEGER: Final = 2**64 - 1
+"""Integers from `MIN_INTEGER` to here are exact: what fits a signed or an unsigned 64-bit word, as orjson has it."""
+
+_INTEGER_CHARACTERS: Final = 20
+"""Length of the longest texts of such an integer: 18446744073709551615 and -9223372036854775808."""
+
+_STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+"""A JSON string; also one that never ends, so that searching stays linear."""
+
+_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
+
+_ESCAPE: Final = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
+)
+"""An escape: a surrogate pair, or (group 1) a lone surrogate, or any other."""
+
+
+def _standard_integer(text: str) -> int | float:
+    if len(text) <= _INTEGER_CHARACTERS and MIN_INTEGER <= (value := int(text)) <= MAX_INTEGER:
+        return value
+    return _standard_float(text)
+
+
+def _standard_float(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError("a number is too large for a double")
+    return value
+
+
+def _standard_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no JSON number")
+
+
+def _standard_parse(data: bytes) -> JsonValue:
+    value: JsonValue = json.loads(
+        data.decode(),  # by hand: json.loads would guess UTF-16 and UTF-32, and let encoded surrogates pass
+        parse_int=_standard_integer,
+        parse_float=_standard_float,
+        parse_constant=_standard_constant,
+    )
+    if b"\\u" in data and any(escape.group(1) for escape in _ESCAPE.finditer(data)):
+        raise ValueError("a string has a lone surrogate")
+    return value
+
+
+def _standard_write(value: JsonValue) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _standard_decode(text: bytes | memoryview) -> bytes:
+    return a2b_base64(text, strict_mode=True)
+
+
+def _standard_encode(data: bytes) -> str:
+    return b2a_base64(data, newline=False).decode("ascii")
+
+
+_parse: Callable[[bytes], JsonValue] = _standard_parse
+_write: Callable[[JsonValue], bytes] = _standard_write
+_decode: Callable[[bytes | memoryview], bytes] = _standard_decode
+_encode: Callable[[bytes], str] = _standard_encode
+
+with suppress(ImportError):
+    import orjson
+
+    _parse, _write = orjson.loads, orjson.dumps
+
+with suppress(ImportError):
+    import pybase64
+
+    def _fast_decode(text: bytes | memoryview) -> bytes:
+        return pybase64.b64decode(text, validate=True)
+
+    _decode, _encode = _fast_decode, pybase64.b64encode_as_string
+
+
+def _nested_too_deeply(data: bytes) -> bool:
+    """Whether containers stand too deep; counting opening brackets alone settles nearly every text."""
+    if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
+        return False
+    depth = 0
+    for bracket in _STRING.sub(b"", data).translate(None, _NO_BRACKETS):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > MAX_DEPTH:
+            return True
+    return False
+
+
+def loads(data: bytes | bytearray | memoryview | str) -> JsonValue:
+    """Parse one JSON text.
+
+    Raises:
+        RemoteProtocolError: it is outside the accepted set (see the top of this module).
+    """
+    try:
+        text = data.encode() if isinstance(data, str) else bytes(data)
+        if _nested_too_deeply(text):
+            raise ValueError(f"it is nested more than {MAX_DEPTH} deep")
+        return _parse(text)
+    except ValueError as error:  # also JSONDecodeError and UnicodeError; the text itself is not repeated
+        raise RemoteProtocolError(f"this is no acceptable JSON: {error}", path="$") from None
+
+
+def dumps(value: object) -> bytes:
+    """Write a value as compact JSON in UTF-8; any mapping is an object, any list or tuple an array.
+
+    Raises:
+        LocalProtocolError: something inside is no JSON value (also: NaN, an infinity, an integer outside 64 bits, a
+            lone surrogate, a key that is no string), or is nested more than `MAX_DEPTH` deep. The message names where.
+    """
+    return _write(_json_value(value, "$", 1))
+
+
+def _json_value(value: object, path: str, depth: int) -> JsonValue:
+    """The same value made of nothing but the types of JSON: what both writers agree on."""
+    match value:
+        case None | bool():
+            return value
+        case str():
+            return _writable_text(value, path)
+        case int():
+            return _writable_integer(value, path)
+        case float():
+            return _writable_float(value, path)
+        case Mapping() | list() | tuple() if depth > MAX_DEPTH:
+            raise LocalProtocolError(f"a value is nested more than {MAX_DEPTH} deep, or contains itself")
+        case Mapping():
+            members = cast("Mapping[object, object]", value).items()
+            return {
+                _writable_key(key, path): _json_value(member, f"{path}.{key}", depth + 1) for key, member in members
+            }
+        case list() | tuple():
+            elements = enumerate(cast("Sequence[object]", value))
+            return [_json_value(element, f"{path}[{index}]", depth + 1) for index, element in elements]
+        case _:
+            raise LocalProtocolError(f"{path} is of type {type(value).__name__}, which JSON cannot carry")
+
+
+def _writable_text(value: str, path: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise LocalProtocolError(f"{path} has a lone surrogate, which UTF-8 cannot carry") from None
+    return str.__str__(value)  # of an enumeration's member: its value
+
+
+def _writable_key(key: object, path: str) -> str:
+    if not isinstance(key, str):
+        raise LocalProtocolError(f"{path} has a key of type {type(key).__name__}: JSON keys are strings")
+    return _writable_text(key, f"a key of {path}")
+
+
+def _writable_integer(value: int, path: str) -> int:
+    if not MIN_INTEGER <= value <= MAX_INTEGER:
+        raise LocalProtocolError(f"{path} is an integer outside 64 bits")
+    return int(value)
+
+
+def _writable_float(value: float, path: str) -> float:
+    if not math.isfinite(value):
+        raise LocalProtocolError(f"{path} is {value}, which JSON cannot carry")
+    return float(value)
+
+
+def decode_base64(text: str | bytes | memoryview) -> bytes:
+    """Decode base64 (RFC 4648 section 4): the standard alphabet, padding, unused bits zero, and nothing else.
+
+    Raises:
+        RemoteProtocolError: it is anything else.
+    """
+    try:
+        encoded = text.encode("ascii") if isinstance(text, str) else text
+        if len(encoded) % 4:
+            raise ValueError("its length is not divisible by 4")
+        decoded = _decode(encoded)
+        tail = bytes(encoded[-4:])
+        if tail.endswith(b"=") and b2a_base64(a2b_base64(tail), newline=False) != tail:
+            raise ValueError("its padding is not canonical")
+    except (Base64Error, ValueError) as error:
+        raise RemoteProtocolError(f"this is no acceptable base64: {error}") from None
+    return decoded
+
+
+def encode_base64(data: bytes) -> str:
+    """Encode bytes as base64 with padding (RFC 4648 section 4)."""
+    return _encode(data)

@@ -1,0 +1,191 @@
+"""Speech events from JSON objects, typed, legacy and typeless."""
+
+import pickle
+
+import pytest
+from attrs import evolve
+
+from cartesia_proto.codecs.events import (
+    AudioChunk,
+    Done,
+    ErrorEvent,
+    FlushDone,
+    PhonemeTimestamps,
+    TTSEvent,
+    UnknownEvent,
+    WordTimestamps,
+    build_events,
+    parse_events,
+)
+from cartesia_proto.errors import BadRequestError, JsonValue, RemoteProtocolError, ServerError
+
+EVENTS: list[tuple[dict[str, JsonValue], tuple[TTSEvent, ...]]] = [
+    (
+        {
+            "type": "chunk",
+            "data": "AAEC",
+            "done": False,
+            "status_code": 206,
+            "step_time": 41,
+            "context_id": "c",
+            "x": 1,
+        },
+        (AudioChunk(b"\0\1\2", "c", 41.0, 206, extra={"x": 1}),),
+    ),
+    ({"type": "chunk", "data": "", "flush_id": 2}, (AudioChunk(b"", flush_id=2),)),
+    (
+        {"type": "chunk", "data": "AAEC", "done": True, "context_id": "c", "status_code": 200},
+        (AudioChunk(b"\0\1\2", "c", None, 200), Done("c", 200)),
+    ),
+    ({"type": "chunk", "done": True}, (AudioChunk(b""), Done())),
+    ({"data": "AAEC", "sample_rate": 8000}, (AudioChunk(b"\0\1\2", extra={"sample_rate": 8000}),)),
+    ({"data": "AAEC", "done": True}, (AudioChunk(b"\0\1\2"), Done())),
+    (
+        {
+            "type": "timestamps",
+            "word_timestamps": {"words": ["Hi", "you"], "start": [0, 0.3], "end": [0.25, 0.7], "more": 1},
+            "context_id": "c",
+            "done": False,
+            "status_code": 206,
+            "flush_id": 1,
+            "x": None,
+        },
+        (WordTimestamps(("Hi", "you"), (0.0, 0.3), (0.25, 0.7), "c", 206, 1, {"x": None}),),
+    ),
+    ({"type": "timestamps"}, (WordTimestamps((), (), ()),)),
+    ({"type": "timestamps", "word_timestamps": None, "done": None}, (WordTimestamps((), (), ()),)),
+    ({"type": "timestamps", "word_timestamps": {"words": None, "end": []}}, (WordTimestamps((), (), ()),)),
+    ({"type": "timestamps", "done": True, "context_id": "c"}, (WordTimestamps((), (), (), "c"), Done("c"))),
+    (
+        {"type": "phoneme_timestamps", "phoneme_timestamps": {"phonemes": ["h"], "start": [0], "end": [1]}, "x": 1},
+        (PhonemeTimestamps(("h",), (0.0,), (1.0,), extra={"x": 1}),),
+    ),
+    (
+        {"type": "flush_done", "context_id": "c", "done": False, "flush_done": True, "flush_id": 1, "data": ""},
+        (FlushDone(1, "c", extra={"data": ""}),),
+    ),
+    ({"type": "done", "done": True, "status_code": 200, "context_id": "c"}, (Done("c", 200),)),
+    ({"type": "done", "x": 1}, (Done(extra={"x": 1}),)),
+    ({"done": True}, (Done(),)),
+    ({"type": "", "done": True, "status_code": 200}, (Done(None, 200),)),
+    ({"type": None, "done": True, "error": None, "data": None}, (Done(extra={"error": None, "data": None}),)),
+    (
+        {"type": "later", "done": False, "context_id": "c"},
+        (UnknownEvent("later", "c", {"type": "later", "done": False, "context_id": "c"}),),
+    ),
+    ({"type": "later", "done": True}, (UnknownEvent("later", None, {"type": "later", "done": True}), Done())),
+    ({}, (UnknownEvent(None),)),
+    ({"word": 1}, (UnknownEvent(None, None, {"word": 1}),)),
+]
+
+
+@pytest.mark.parametrize(("fields", "events"), EVENTS)
+def test_build_events(fields: dict[str, JsonValue], events: tuple[TTSEvent, ...]) -> None:
+    """Each object gives these events: by its type, else by what it has, and never without its end."""
+    built = build_events(fields)
+    assert built == events
+    assert [type(event) for event in built] == [type(event) for event in events]
+
+
+def test_structured_error() -> None:
+    """A structured error is its `ApiError` with the scope it was told, and its context."""
+    fields: dict[str, JsonValue] = {"type": "error", "done": True, "status_code": 400, "title": "T", "context_id": "c"}
+    (event,) = build_events(fields, "context")
+    assert isinstance(event, ErrorEvent)
+    assert type(event.error) is BadRequestError
+    assert (event.context_id, event.error.context_id, event.error.scope) == ("c", "c", "context")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"error": "Title: Message"},
+        {"type": "", "error": "Title: Message", "done": True, "data": "AAAA"},
+        {"type": "error", "error": "Title: Message", "done": "yes", "context_id": 5, "status_code": "x"},
+    ],
+)
+def test_legacy_error(fields: dict[str, JsonValue]) -> None:
+    """An ``error`` key without a type is an error, and no field of a wrong type hides one."""
+    (event,) = build_events(fields)
+    assert isinstance(event, ErrorEvent)
+    assert type(event.error) is ServerError
+    assert (event.error.title, event.error.message, event.error.scope) == ("Title", "Message", "request")
+    assert event.context_id is None
+
+
+WORDS: dict[str, JsonValue] = {"words": ["a"], "start": [0], "end": [1]}
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"type": 5}, "$.type"),
+        ({"type": "chunk"}, "$.data"),
+        ({"type": "chunk", "data": None, "done": False}, "$.data"),
+        ({"type": "chunk", "data": 5}, "$.data"),
+        ({"type": "chunk", "data": "A"}, "$.data"),
+        ({"type": "chunk", "data": "", "context_id": 5}, "$.context_id"),
+        ({"type": "chunk", "data": "", "step_time": "5"}, "$.step_time"),
+        ({"type": "chunk", "data": "", "step_time": True}, "$.step_time"),
+        ({"type": "chunk", "data": "", "status_code": 1.5}, "$.status_code"),
+        ({"type": "chunk", "data": "", "flush_id": True}, "$.flush_id"),
+        ({"type": "chunk", "data": "", "done": 1}, "$.done"),
+        ({"done": "true"}, "$.done"),
+        ({"type": "timestamps", "word_timestamps": []}, "$.word_timestamps"),
+        ({"type": "timestamps", "word_timestamps": WORDS | {"words": "a"}}, "$.word_timestamps.words"),
+        ({"type": "timestamps", "word_timestamps": WORDS | {"words": [1]}}, "$.word_timestamps.words[0]"),
+        ({"type": "timestamps", "word_timestamps": WORDS | {"start": [None]}}, "$.word_timestamps.start[0]"),
+        ({"type": "timestamps", "word_timestamps": WORDS | {"end": [1, 2]}}, "$.word_timestamps"),
+        ({"type": "timestamps", "word_timestamps": WORDS | {"start": []}}, "$.word_timestamps"),
+        ({"type": "phoneme_timestamps", "phoneme_timestamps": WORDS}, "$.phoneme_timestamps"),
+    ],
+)
+def test_wrong_types(fields: dict[str, JsonValue], path: str) -> None:
+    """A known field of a wrong type is the server's fault, and the error names where it is."""
+    with pytest.raises(RemoteProtocolError) as caught:
+        build_events(fields)
+    assert caught.value.path == path
+    assert str(caught.value).startswith(path)
+
+
+@pytest.mark.parametrize("message", ['{"type":"chunk","data":"AAEC"}', b'{"type":"chunk","data":"AAEC"}'])
+def test_parse_events(message: str | bytes) -> None:
+    """A message is parsed whether it comes as text, bytes or a view of them."""
+    assert parse_events(message) == (AudioChunk(b"\0\1\2"),)
+    if isinstance(message, bytes):
+        assert parse_events(memoryview(message)) == (AudioChunk(b"\0\1\2"),)
+
+
+def test_parse_events_scope() -> None:
+    """The scope of an error is the one the reader of the message tells."""
+    (event,) = parse_events('{"error":"x"}', "connection")
+    assert isinstance(event, ErrorEvent)
+    assert event.error.scope == "connection"
+
+
+@pytest.mark.parametrize("message", ["[]", "null", '"Title: Message"', "5"])
+def test_no_object(message: str) -> None:
+    """A message that is JSON but no object is no event."""
+    with pytest.raises(RemoteProtocolError, match="must be a JSON object") as caught:
+        parse_events(message)
+    assert caught.value.path == "$"
+
+
+def test_every_event_has_type_and_audio() -> None:
+    """Every event has its wire name and its audio, empty unless it is a chunk; each can be copied and hashed."""
+    error = ErrorEvent(BadRequestError(status_code=400))
+    events = [event for _, built in EVENTS for event in built]
+    assert {event.type for event in [*events, error]} == {
+        "chunk", "timestamps", "phoneme_timestamps", "flush_done", "done", "later", None, "error",
+    }  # fmt: skip
+    for event in events:
+        assert (event.audio != b"") == (isinstance(event, AudioChunk) and event.audio == b"\0\1\2")
+        assert pickle.loads(pickle.dumps(event)) == event
+        assert hash(event) == hash(evolve(event))
+    assert error.audio == b""
+
+
+def test_repr_has_no_audio() -> None:
+    """A chunk shows how many bytes it has, not the bytes."""
+    assert "<3 bytes>" in repr(AudioChunk(b"abc"))
+    assert "abc" not in repr(AudioChunk(b"abc"))

@@ -1,0 +1,133 @@
+"""Server-sent events, as section 9.2.6 of the HTML standard reads them."""
+
+from time import process_time
+
+import pytest
+
+from cartesia_proto.codecs.sse import ServerSentEvent, SSEDecoder
+from cartesia_proto.errors import LocalProtocolError, RemoteProtocolError
+
+
+def _decoder() -> SSEDecoder:
+    return SSEDecoder(line_limit=1000, event_limit=1000)
+
+
+def _message(data: str, event: str = "message", id: str = "") -> ServerSentEvent:
+    return ServerSentEvent(event=event, data=data, id=id)
+
+
+@pytest.mark.parametrize(
+    ("stream", "events"),
+    [
+        (b"", []),
+        (b"data: a\n\n", [_message("a")]),
+        (b"data: a\r\rdata: b\r\n\r\ndata: c\n\n", [_message("a"), _message("b"), _message("c")]),
+        (b"data:a\ndata: b\ndata\ndata:  c\n\n", [_message("a\nb\n\n c")]),
+        (b"data\n\n", [_message("")]),
+        (b"data:\n\n", [_message("")]),
+        (b"data\ndata\n\n", [_message("\n")]),
+        (b": comment\n:\ndata: a\n: other\n\n", [_message("a")]),
+        (b"event: error\ndata: a\n\ndata: b\n\n", [_message("a", event="error"), _message("b")]),
+        (b"event: error\n\ndata: b\n\n", [_message("b")]),
+        (b"event: one\nevent:\ndata: b\n\n", [_message("b")]),
+        (
+            b"id: 1\ndata: a\n\ndata: b\n\nid\ndata: c\n\n",
+            [_message("a", id="1"), _message("b", id="1"), _message("c")],
+        ),
+        (b"id: 1\n\ndata: a\n\n", [_message("a", id="1")]),
+        (b"id: 1\nid: 2\x003\ndata: a\n\n", [_message("a", id="1")]),
+        (b"retry: 10\nunknown: x\nData: y\n data: z\ndata: a\n\n", [_message("a")]),
+        (b"\xef\xbb\xbfdata: a\n\n", [_message("a")]),
+        (b"\xef\xbb\xbf\xef\xbb\xbfdata: a\n\ndata: b\n\n", [_message("b")]),
+        (b"data: a\n\n\xef\xbb\xbfdata: b\n\n", [_message("a")]),
+        (b"data: \xff\xc3\ndata: \xc3\xa9\n\n", [_message("\ufffd\ufffd\né")]),
+        (b"data: a\n", []),
+        (b"data: a", []),
+        (b"\n\n\n", []),
+    ],
+)
+def test_streams(stream: bytes, events: list[ServerSentEvent]) -> None:
+    """Each stream gives these events, whole and byte by byte."""
+    assert _decoder().receive_data(stream) == events
+    decoder = _decoder()
+    assert [event for byte in stream for event in decoder.receive_data(bytes([byte]))] == events
+    decoder.receive_eof()
+
+
+def test_carriage_return_and_line_feed_apart() -> None:
+    """A line feed after a carriage return is one line end with it, also in the next segment or the one after."""
+    decoder = _decoder()
+    assert decoder.receive_data(b"data: a\r") == []
+    assert decoder.receive_data(b"") == []
+    assert decoder.receive_data(b"\ndata: b\r") == []
+    assert decoder.receive_data(b"\r") == [_message("a\nb")]
+    assert decoder.receive_data(b"\n\ndata: c\n\n") == [_message("c")]
+
+
+def test_pending() -> None:
+    """What an end of the stream would discard is known: a begun line or event, but no comment."""
+    decoder = _decoder()
+    assert not decoder.pending
+    decoder.receive_data(b"da")
+    assert decoder.pending
+    decoder.receive_data(b"ta: a\n")
+    assert decoder.pending
+    decoder.receive_data(b"\n: comment\n")
+    assert not decoder.pending
+
+
+def test_after_the_end() -> None:
+    """Data after the end is a mistake of the caller; the end may be told twice."""
+    decoder = _decoder()
+    decoder.receive_eof()
+    decoder.receive_eof()
+    with pytest.raises(LocalProtocolError, match="has ended"):
+        decoder.receive_data(b"x")
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000])
+@pytest.mark.parametrize(
+    ("stream", "message"),
+    [
+        (b"data: aaaa\n\ndata: aaaaa\n\ndata: b\n\n", "a line of the event stream exceeds 10 bytes"),
+        (b"data: aaaa\n\n" + b":" * 50, "a line of the event stream exceeds 10 bytes"),
+        (b"data: aaaa\n\ndata:aaaa\ndata:aaa\n\n", "the data of an event exceeds 7 bytes"),
+        (b"data: aaaa\n\n" + b"data\n" * 9 + b"\n", "the data of an event exceeds 7 bytes"),
+    ],
+)
+def test_limits(stream: bytes, message: str, size: int) -> None:
+    """Over a limit, all events before it are returned, then every call raises the same error, which names it."""
+    decoder = SSEDecoder(line_limit=10, event_limit=7)
+    events: list[ServerSentEvent] = []
+
+    def feed() -> None:
+        for start in range(0, len(stream), size):
+            events.extend(decoder.receive_data(stream[start : start + size]))
+        decoder.receive_data(b"")
+
+    with pytest.raises(RemoteProtocolError, match=message) as first:
+        feed()
+    assert events == [_message("aaaa")]
+    assert not decoder.pending
+    with pytest.raises(RemoteProtocolError) as second:
+        decoder.receive_eof()
+    assert first.value is second.value
+
+
+def test_at_the_limits() -> None:
+    """A line and an event of exactly the limit are accepted; of several lines, the line feeds between count."""
+    decoder = SSEDecoder(line_limit=10, event_limit=7)
+    assert decoder.receive_data(b"data: aaaa\n\ndata:aaa\ndata:aaa\n\n") == [_message("aaaa"), _message("aaa\naaa")]
+
+
+def test_byte_by_byte_is_linear() -> None:
+    """A long line that comes byte by byte takes time in proportion: twice the bytes, not four times the time."""
+
+    def seconds(length: int) -> float:
+        decoder = SSEDecoder(line_limit=length * 2, event_limit=length * 2)
+        start = process_time()
+        for _ in range(length):
+            decoder.receive_data(b"x")
+        return process_time() - start
+
+    assert min(seconds(80_000) for _ in range(3)) < 10 * min(seconds(20_000) for _ in range(3))
