@@ -1,0 +1,80 @@
+"""What may be read of a response: its encoding, and how much of its body.
+
+This module knows the policy on bodies that are read whole: a success over its limit is refused, an error is cut, so
+that its status is never lost. It must not know how the bytes arrived (`http1` here, `http.client` in the urllib
+transport) nor what they mean.
+"""
+
+from typing import final
+
+from attrs import evolve
+
+from cartesia_proto.errors import RemoteProtocolError
+from cartesia_proto.http import Response
+
+
+def content_coding(head: Response) -> str | None:
+    """The value of Content-Encoding where it is other than ``identity``, else None (RFC 9110 section 8.4)."""
+    coding = (head.headers.get("content-encoding") or "").strip()
+    return coding if coding.lower() not in ("", "identity") else None
+
+
+def check_head(head: Response) -> None:
+    """Refuse a 2xx response whose body is compressed: this library asks for ``identity`` alone and inflates nothing.
+
+    A response that is no success passes: its status says more than its body, which `BodyCollector` then leaves out.
+
+    Raises:
+        RemoteProtocolError: the response has a Content-Encoding other than ``identity``; the message names it.
+    """
+    coding = content_coding(head)
+    if head.ok and coding is not None:
+        raise RemoteProtocolError(
+            f"the response has Content-Encoding {coding[:40]!r}, which was not asked for: only identity is accepted"
+        )
+
+
+@final
+class BodyCollector:
+    """Collects the body of a response that is read whole; made once its head has arrived.
+
+    Args:
+        head: the response with an empty body.
+        success_limit: how many bytes the body of a 2xx response may have.
+        error_limit: how many bytes of any other response's body are kept.
+
+    Attributes:
+        full: nothing more will be kept; reading may stop and the connection be closed. Only ever true for a response
+            that is no success.
+
+    Raises:
+        RemoteProtocolError: the head is refused, see `check_head`.
+    """
+
+    def __init__(self, head: Response, success_limit: int, error_limit: int) -> None:
+        check_head(head)
+        self._head = head
+        self._limit = success_limit if head.ok else error_limit
+        self._body = bytearray()
+        self.full = content_coding(head) is not None
+
+    def receive_data(self, data: bytes) -> None:
+        """Add bytes of the body, with the transfer coding already removed.
+
+        Raises:
+            RemoteProtocolError: a 2xx body went over its limit; the message names the limit. What was collected is
+                of no further use.
+        """
+        if self.full:
+            return
+        self._body += data
+        if len(self._body) <= self._limit:
+            return
+        if self._head.ok:
+            raise RemoteProtocolError(f"the response body is longer than the limit of {self._limit} bytes")
+        del self._body[self._limit :]
+        self.full = True
+
+    def finish(self) -> Response:
+        """The response with what was collected as its body."""
+        return evolve(self._head, body=bytes(self._body))

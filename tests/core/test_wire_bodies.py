@@ -1,0 +1,65 @@
+"""How much of a body is read, and that a compressed one is refused."""
+
+import pytest
+
+from cartesia_proto.errors import RemoteProtocolError
+from cartesia_proto.http import Headers, Response
+from cartesia_proto.wire.bodies import BodyCollector, check_head, content_coding
+
+
+def coded(status: int, coding: str) -> Response:
+    """A response head with a Content-Encoding."""
+    return Response(status, Headers.received([("Content-Encoding", coding)]))
+
+
+def test_a_body_is_collected() -> None:
+    """Pieces are joined; the head stays as it was."""
+    head = Response(200, Headers([("X-Request-Id", "1")]))
+    collector = BodyCollector(head, 10, 0)
+    collector.receive_data(b"hello")
+    collector.receive_data(b"world")
+    assert not collector.full
+    assert collector.finish() == Response(200, head.headers, b"helloworld")
+
+
+def test_a_success_over_its_limit_is_refused() -> None:
+    """One byte over the limit raises, and the message names the limit."""
+    collector = BodyCollector(Response(200), 10, 100)
+    collector.receive_data(b"0123456789")
+    with pytest.raises(RemoteProtocolError, match="limit of 10 bytes"):
+        collector.receive_data(b"!")
+
+
+def test_an_error_over_its_limit_is_cut() -> None:
+    """The status of an error is never lost: its body is cut, and the shell may stop reading."""
+    collector = BodyCollector(Response(503), 100, 10)
+    collector.receive_data(b"0123456789")
+    assert not collector.full
+    collector.receive_data(b"!")
+    assert collector.full
+    collector.receive_data(b"more")
+    assert collector.finish() == Response(503, body=b"0123456789")
+
+
+@pytest.mark.parametrize("coding", ["identity", "Identity ", ""])
+def test_identity_is_no_coding(coding: str) -> None:
+    """A body that says it is not compressed is accepted."""
+    assert content_coding(coded(200, coding)) is None
+    check_head(coded(200, coding))
+
+
+def test_a_compressed_success_is_refused() -> None:
+    """The message names the coding; a long one is not repeated whole."""
+    with pytest.raises(RemoteProtocolError, match="Content-Encoding 'gzip'"):
+        check_head(coded(200, "gzip"))
+    with pytest.raises(RemoteProtocolError) as caught:
+        BodyCollector(coded(206, "x" * 1000), 10, 10)
+    assert len(str(caught.value)) < 200
+
+
+def test_a_compressed_error_keeps_its_status() -> None:
+    """The body of a compressed error is left out; its status says enough."""
+    collector = BodyCollector(coded(429, "br"), 10, 10)
+    assert collector.full
+    collector.receive_data(b"\x1b\x00")
+    assert collector.finish() == coded(429, "br")
