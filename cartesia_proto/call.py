@@ -199,7 +199,7 @@ class Call(Plan[T_co, Coroutine[object, Never, T_co]]):
 
         Args:
             path: percent-encoded, begins with a slash.
-            body: sent as JSON unless None.
+            body: sent as JSON unless None; a None inside is sent as null.
             query: as `additional_query_parameters` of the request options.
 
         Returns:
@@ -227,7 +227,7 @@ def render_undocumented(parameters: Parameters, version: str) -> UnsignedRequest
         method,
         parameters.text("path"),
         query_pairs(parameters.mapping("query")),
-        None if body is None else JsonBody(Parameters(body=body).as_json()["body"]),
+        None if body is None else JsonBody(Parameters(body=body).as_explicit_json()["body"]),
     )
 
 

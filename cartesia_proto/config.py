@@ -65,23 +65,23 @@ class Limits:
 
 def _base_url(value: str) -> str:
     """Accept a bare host, add its scheme, drop a trailing slash; refuse what is no HTTP URL, without repeating it."""
-    text = value.strip().rstrip("/")
-    if "://" not in text:
-        bare = urlsplit(f"//{text}").hostname
-        text = f"{'http' if bare in LOOPBACK_HOSTS else 'https'}://{text}"
+    text = value.strip()
     try:
+        if "://" not in text:
+            bare = urlsplit(f"//{text}").hostname
+            text = f"{'http' if bare in LOOPBACK_HOSTS else 'https'}://{text}"
         parts = urlsplit(text)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:  # a port that is no number, a bracket that does not close
         usable = False
         parts = urlsplit("")
-    if not usable or not text.isascii() or any(c <= " " for c in text):
+    if not usable or any(not "!" <= c <= "~" for c in text):
         raise LocalProtocolError("base_url is no http or https URL: expected something like https://api.cartesia.ai")
     if parts.username is not None:
         raise LocalProtocolError("base_url carries a user name or password: leave them out")
-    if parts.query or parts.fragment:
+    if "?" in text or "#" in text:
         raise LocalProtocolError("base_url has a query or fragment: give scheme, host, port and path only")
-    return text
+    return text.rstrip("/")
 
 
 def check_version(version: str) -> str:
@@ -125,9 +125,12 @@ def check_headers(headers: Mapping[str, str]) -> Headers:
     """Headers a caller adds.
 
     Raises:
-        LocalProtocolError: one is malformed, or is among those that only the transport may set.
+        LocalProtocolError: one is malformed, is among those that only the transport may set, or is the version, on which
+            more depends than this header.
     """
     for name in headers:
+        if name.lower() == VERSION_HEADER.lower():
+            raise LocalProtocolError(f"header {name} follows from the API version: give that as version= instead")
         if name.lower() in TRANSPORT_HEADERS:
             raise LocalProtocolError(f"header {name} is set by the library itself: leave it out")
     return Headers(headers.items())

@@ -154,6 +154,15 @@ def _is_array(kind: object) -> bool:
     return get_origin(kind) is tuple or any(get_origin(member) is tuple for member in get_args(kind))
 
 
+def _at_field(model: type[Model], name: str, violation: ValueError) -> Exception:
+    """The violation as cattrs itself would raise it, so that its path is told."""
+    from cattrs import AttributeValidationNote, ClassValidationError  # noqa: PLC0415 - see the module docstring
+
+    violation.add_note(AttributeValidationNote(f"field {name}", name, list))
+    told = f"while structuring {model.__name__}"
+    return ClassValidationError(told, [violation], model)  # pyright: ignore[reportCallIssue]  # it sees a base's __init__
+
+
 def _is_model(kind: object) -> bool:
     return isinstance(kind, type) and issubclass(kind, Model)
 
@@ -176,7 +185,7 @@ def _tolerant(model: type[Model], made: "Converter") -> "Callable[[object, objec
         present = {n: v for n, v in given.items() if n in known_names and not (v is None and n in defaulted)}
         for name in arrays:
             if not isinstance(present.get(name, []), list):
-                raise ValueError(f"expected an array in field {name!r}, not {_json_name(present[name])}")
+                raise _at_field(model, name, ValueError(f"expected an array, not {_json_name(present[name])}"))
         extra = {name: item for name, item in given.items() if name not in known_names}
         return attrs.evolve(structure(present, model), extra=extra)
 

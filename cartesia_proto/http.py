@@ -8,7 +8,7 @@ credentials, a form not yet encoded. A `Request` is what a transport sends: abso
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Literal, Protocol, TypeAlias, final, runtime_checkable
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -67,8 +67,12 @@ class Headers:
     @classmethod
     def received(cls, fields: Iterable[tuple[str, str]]) -> "Headers":
         """Headers a peer sent: kept as they are, secrets wrapped."""
+        return cls._unchecked((name, Secret(text) if looks_secret(name) else text) for name, text in fields)
+
+    @classmethod
+    def _unchecked(cls, fields: Iterable[tuple[str, str | Secret]]) -> "Headers":
         headers = cls()
-        headers._fields = tuple((name, Secret(text) if looks_secret(name) else text) for name, text in fields)
+        headers._fields = tuple(fields)
         return headers
 
     def get(self, name: str) -> str | None:
@@ -82,9 +86,7 @@ class Headers:
         """These headers with others added; a field given there replaces every one of its name here."""
         added = tuple(_header(name, value) for name, value in fields)
         names = {name.lower() for name, _ in added}
-        merged = Headers()
-        merged._fields = (*(pair for pair in self._fields if pair[0].lower() not in names), *added)
-        return merged
+        return Headers._unchecked((*(pair for pair in self._fields if pair[0].lower() not in names), *added))
 
     def reveal(self) -> tuple[tuple[str, str], ...]:
         """Every field with its true value, for the wire and nothing else."""
@@ -105,8 +107,8 @@ class Headers:
     def __hash__(self) -> int:
         return hash(self._fields)
 
-    def __reduce__(self) -> "tuple[type[Headers], tuple[tuple[tuple[str, str | Secret], ...]]]":
-        return Headers, (self._fields,)
+    def __reduce__(self) -> "tuple[Callable[[Iterable[tuple[str, str | Secret]]], Headers], tuple[object]]":
+        return Headers._unchecked, (self._fields,)  # what a peer sent would not pass the check for what we send
 
     def __repr__(self) -> str:
         return f"Headers({list(self._fields)!r})"

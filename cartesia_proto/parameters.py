@@ -9,8 +9,9 @@ from typing import TypeAlias, cast, final
 
 import attrs
 
+from cartesia_proto.credentials import REDACTED
 from cartesia_proto.errors import JsonValue, LocalProtocolError
-from cartesia_proto.http import ContentPart, FilePart, Part, SupportsPath, TextPart
+from cartesia_proto.http import ContentPart, FilePart, Part, SupportsPath, TextPart, looks_secret
 
 Frozen: TypeAlias = "None | bool | int | float | str | bytes | tuple[Frozen, ...] | Parameters | ContentPart | FilePart"
 """What an argument is once it is frozen."""
@@ -50,7 +51,8 @@ class Parameters(Mapping[str, Frozen]):
         return Parameters, (self._items,)
 
     def __repr__(self) -> str:
-        return f"Parameters({self._items!r})"
+        shown = {name: REDACTED if looks_secret(name) else value for name, value in self._items.items()}
+        return f"Parameters({shown!r})"
 
     def text(self, name: str) -> str:
         """A parameter that must be a string.
@@ -100,6 +102,10 @@ class Parameters(Mapping[str, Frozen]):
         """A JSON object of all that is not None, at every depth: in a request None means "leave it out"."""
         return {name: _json(value, name) for name, value in self._items.items() if value is not None}
 
+    def as_explicit_json(self) -> dict[str, JsonValue]:
+        """A JSON object of all there is; None is null, at every depth."""
+        return {name: _explicit_json(value, name) for name, value in self._items.items()}
+
 
 def _json(value: Frozen, where: str) -> JsonValue:
     match value:
@@ -107,6 +113,22 @@ def _json(value: Frozen, where: str) -> JsonValue:
             return value.as_json()
         case tuple():
             return [_json(item, where) for item in value]
+        case _:
+            return _json_scalar(value, where)
+
+
+def _explicit_json(value: Frozen, where: str) -> JsonValue:
+    match value:
+        case Parameters():
+            return value.as_explicit_json()
+        case tuple():
+            return [_explicit_json(item, where) for item in value]
+        case _:
+            return _json_scalar(value, where)
+
+
+def _json_scalar(value: "None | bool | int | float | str | bytes | ContentPart | FilePart", where: str) -> JsonValue:
+    match value:
         case bytes() | ContentPart() | FilePart():
             raise LocalProtocolError(f"{where} is binary and cannot stand in a JSON body")
         case _:

@@ -21,7 +21,7 @@ from cartesia_proto.config import (
     check_timeout,
     check_version,
 )
-from cartesia_proto.errors import JsonValue, LocalProtocolError
+from cartesia_proto.errors import LocalProtocolError
 from cartesia_proto.flow import Terms
 from cartesia_proto.http import Form, Headers, JsonBody, Request, UnsignedRequest, Upload, encode_query
 from cartesia_proto.parameters import Parameters, form_parts, query_pairs
@@ -87,10 +87,14 @@ def freeze_options(options: RequestOptions | None) -> CallOptions:
         max_retries=asked.get("max_retries"),
         timeout_in_seconds=asked.get("timeout_in_seconds"),
         additional_headers=check_headers(asked.get("additional_headers") or {}),
-        additional_query_parameters=Parameters(asked.get("additional_query_parameters") or {}),
-        additional_body_parameters=Parameters(asked.get("additional_body_parameters") or {}),
+        additional_query_parameters=_mapping(given, "additional_query_parameters"),
+        additional_body_parameters=_mapping(given, "additional_body_parameters"),
         version=asked.get("version"),
     )
+
+
+def _mapping(given: Mapping[str, object], name: str) -> Parameters:
+    return Parameters({name: given.get(name)}).mapping(name)
 
 
 Render = Callable[[Parameters, str], UnsignedRequest]
@@ -189,16 +193,11 @@ def _with_additional(body: JsonBody | Form | None, additional: Parameters) -> Js
         case Form():
             return evolve(body, parts=(*form_parts(additional), *body.parts))
         case JsonBody(value=dict() as fields):
-            return JsonBody({**fields, **_with_nulls(additional)})
+            return JsonBody({**fields, **additional.as_explicit_json()})
         case None:
-            return JsonBody(_with_nulls(additional))
+            return JsonBody(additional.as_explicit_json())
         case JsonBody():
             raise LocalProtocolError("additional_body_parameters need a body that is an object or a form")
-
-
-def _with_nulls(additional: Parameters) -> dict[str, JsonValue]:
-    nulls: dict[str, JsonValue] = {name: None for name, value in additional.items() if value is None}
-    return {**additional.as_json(), **nulls}
 
 
 def _encode(body: JsonBody | Form | None, random: Callable[[], float]) -> tuple[str | None, bytes | Upload]:

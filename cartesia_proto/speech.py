@@ -92,9 +92,11 @@ def check_voice(voice: VoiceLike) -> str | Parameters:
         frozen_voice: str | Parameters = voice
     else:
         frozen_voice = Parameters(voice=voice).mapping("voice")
-    if not frozen_voice or (isinstance(frozen_voice, Parameters) and not {"id", "embedding"} & frozen_voice.keys()):
+    fields = Parameters(id=frozen_voice) if isinstance(frozen_voice, str) else frozen_voice
+    named = [name for name in ("id", "embedding") if fields.get(name)]
+    if not named:
         raise LocalProtocolError("voice names neither an id nor an embedding")
-    if isinstance(frozen_voice, Parameters) and {"id", "embedding"} <= frozen_voice.keys():
+    if len(named) > 1:
         raise LocalProtocolError("voice names both an id and an embedding: give one of them")
     return frozen_voice
 
@@ -109,7 +111,7 @@ def voice_on_wire(voice: Frozen, version: str) -> dict[str, JsonValue]:
         return voice_on_wire(Parameters(id=voice), version)
     fields = Parameters(voice=voice).mapping("voice")
     plain = fields.without("mode", *CONTROL_SPELLINGS).as_json()
-    if "embedding" in fields:
+    if fields.get("embedding"):
         plain = {"mode": "embedding", **plain}
     elif version < MODE_UNTIL:
         plain = {"mode": "id", **plain}

@@ -45,7 +45,13 @@ def check_format(output_format: OutputFormatLike) -> OutputFormat:
     Raises:
         LocalProtocolError: a field is missing or malformed; the message names it.
     """
-    return parse_output_format(output_format) if isinstance(output_format, Mapping) else output_format
+    match output_format:
+        case RawFormat() | WavFormat() | Mp3Format():
+            return output_format
+        case Mapping():
+            return parse_output_format(output_format)
+        case _:
+            raise LocalProtocolError(f"output_format must be a format or a mapping, not {type(output_format).__name__}")
 
 
 def speech_parameters(voice: VoiceLike, format: OutputFormat, **named: object) -> Parameters:
