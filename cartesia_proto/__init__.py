@@ -51,7 +51,7 @@ from cartesia_proto.errors import PermissionDeniedError as PermissionDeniedError
 from cartesia_proto.errors import RateLimitError as RateLimitError
 from cartesia_proto.errors import RemoteProtocolError as RemoteProtocolError
 from cartesia_proto.errors import ServerError as ServerError
-from cartesia_proto.errors import TimeoutError as TimeoutError  # noqa: A004 - it also is the builtin
+from cartesia_proto.errors import TimeoutError as TimeoutError
 from cartesia_proto.errors import TransportError as TransportError
 from cartesia_proto.errors import UnprocessableEntityError as UnprocessableEntityError
 from cartesia_proto.flow import Attempt as Attempt
@@ -84,6 +84,21 @@ if TYPE_CHECKING:
     from cartesia_proto.api.voice_models import Voice as Voice
     from cartesia_proto.api.voice_models import VoiceMetadata as VoiceMetadata
     from cartesia_proto.api.voices import Voices as Voices
+    from cartesia_proto.sessions.context import TTSContext as TTSContext
+    from cartesia_proto.sessions.events import Cancelled as Cancelled
+    from cartesia_proto.sessions.events import ContextEnded as ContextEnded
+    from cartesia_proto.sessions.events import ContextEvent as ContextEvent
+    from cartesia_proto.sessions.events import Failed as Failed
+    from cartesia_proto.sessions.events import SpokenInput as SpokenInput
+    from cartesia_proto.sessions.events import TerminalEvent as TerminalEvent
+    from cartesia_proto.sessions.events import Timing as Timing
+    from cartesia_proto.sessions.events import UnspokenPlan as UnspokenPlan
+    from cartesia_proto.sessions.handshake import WebSocketRequest as WebSocketRequest
+    from cartesia_proto.sessions.handshake import connecting as connecting
+    from cartesia_proto.sessions.inboxes import Inboxes as Inboxes
+    from cartesia_proto.sessions.settings import ContextSettings as ContextSettings
+    from cartesia_proto.sessions.states import State as State
+    from cartesia_proto.sessions.tts import TTSSession as TTSSession
 
 _ON_DEMAND = {
     "Api": "cartesia_proto.api",
@@ -94,6 +109,21 @@ _ON_DEMAND = {
     "VoiceMetadata": "cartesia_proto.api.voice_models",
     "Accent": "cartesia_proto.api.voice_models",
     "Embedding": "cartesia_proto.api.voice_models",
+    "TTSSession": "cartesia_proto.sessions.tts",
+    "TTSContext": "cartesia_proto.sessions.context",
+    "ContextSettings": "cartesia_proto.sessions.settings",
+    "State": "cartesia_proto.sessions.states",
+    "ContextEvent": "cartesia_proto.sessions.events",
+    "TerminalEvent": "cartesia_proto.sessions.events",
+    "Cancelled": "cartesia_proto.sessions.events",
+    "Failed": "cartesia_proto.sessions.events",
+    "ContextEnded": "cartesia_proto.sessions.events",
+    "Timing": "cartesia_proto.sessions.events",
+    "SpokenInput": "cartesia_proto.sessions.events",
+    "UnspokenPlan": "cartesia_proto.sessions.events",
+    "Inboxes": "cartesia_proto.sessions.inboxes",
+    "WebSocketRequest": "cartesia_proto.sessions.handshake",
+    "connecting": "cartesia_proto.sessions.handshake",
 }
 
 

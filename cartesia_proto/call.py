@@ -1,8 +1,8 @@
 """A call is a value; a client is a runner.
 
 This module knows the kinds of call there are, how each becomes an operation, and how one definition of an endpoint
-serves blocking and awaiting clients with exact types. It must not know any endpoint, model or transport: `api` holds the
-former, `transports` the latter.
+serves blocking and awaiting clients with exact types. It must not know any endpoint, model or transport: `api` holds
+the former, `transports` the latter.
 
     Voices.get("a0e9…")             the value; no client, no version, no key needed
     client.voices.get("a0e9…")      the same value, run at once by that client
@@ -214,7 +214,9 @@ class Call(Plan[T_co, Coroutine[object, Never, T_co]]):
 
 def _check_path(path: str) -> str:
     if not path.startswith("/") or not path.isascii() or any(not "!" <= c <= "~" or c in "?#" for c in path):
-        raise LocalProtocolError(f"{path!r} is no path: it must begin with a slash and be percent-encoded, without query")
+        raise LocalProtocolError(
+            f"{path!r} is no path: it must begin with a slash and be percent-encoded, without query"
+        )
     return path
 
 
@@ -345,8 +347,8 @@ PLAN_co = TypeVar("PLAN_co", bound=Plan[object, object], covariant=True)
 class endpoint(Generic[P, PLAN_co]):  # noqa: N801 - a decorator
     """Turns the builder of a call into an endpoint.
 
-    On the class it is the builder: ``Voices.get(…)`` is a value. On a resource it builds and runs: what a blocking client
-    answers, or what an awaiting one does. Overloads do not survive here: both checkers keep the first, silently.
+    On the class it is the builder: ``Voices.get(…)`` is a value. On a resource it builds and runs: what a blocking
+    client answers, or what an awaiting one does. Overloads do not survive here: both checkers keep the first, silently.
     """
 
     def __init__(self, builder: Callable[P, PLAN_co]) -> None:

@@ -61,6 +61,8 @@ class Limits:
     """One line of an event stream; an audio event of one minute of pcm_f32le at 44.1 kHz in base64 is 14 MiB."""
     sse_event: int = 32 * 1024 * 1024
     """The data of one event, over all its lines."""
+    message: int = 64 * 1024 * 1024
+    """One WebSocket message, inflated. The vendor documents no maximum (protocol section 4.1); as long as `json`."""
 
 
 def _base_url(value: str) -> str:
@@ -125,8 +127,8 @@ def check_headers(headers: Mapping[str, str]) -> Headers:
     """Headers a caller adds.
 
     Raises:
-        LocalProtocolError: one is malformed, is among those that only the transport may set, or is the version, on which
-            more depends than this header.
+        LocalProtocolError: one is malformed, is among those that only the transport may set, or is the version, on
+            which more depends than this header.
     """
     for name in headers:
         if name.lower() == VERSION_HEADER.lower():
@@ -202,7 +204,5 @@ def configure(
     Raises:
         LocalProtocolError: a value is malformed; the message names it and never shows a secret.
     """
-    plain = Config(
-        base_url=choose_base_url(base_url, environ), credentials=choose_credentials(api_key, token, environ)
-    )
+    plain = Config(base_url=choose_base_url(base_url, environ), credentials=choose_credentials(api_key, token, environ))
     return plain.with_options(timeout=timeout, max_retries=max_retries, version=version, headers=headers)

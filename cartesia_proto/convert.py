@@ -64,7 +64,7 @@ def read(body: JsonValue, model: type[T]) -> T:
 
     try:
         return converter().structure(body, model)
-    except Exception as violation:  # cattrs raises exception groups, KeyError, TypeError and ValueError alike
+    except Exception as violation:  # noqa: BLE001 - cattrs raises exception groups, KeyError, TypeError and ValueError alike
         described = transform_error(violation, path="$", format_exception=_describe)
         first = described[0] if described else f"{_describe(violation, None)} @ $"
         reason, _, path = first.rpartition(" @ ")
@@ -135,7 +135,8 @@ def _json_name(value: object) -> str:
 
 
 def _is_json(kind: object) -> bool:
-    return kind is JsonValue or kind == JsonValue
+    """Whether a type is `JsonValue`, known by its members: an alias naming itself resolves to a new union each time."""
+    return {list, dict} <= {get_origin(member) for member in get_args(kind)}
 
 
 def _is_open_enumeration(kind: object) -> bool:

@@ -109,6 +109,7 @@ class AccessToken:
 
     def headers(self, version: str) -> tuple[tuple[str, Secret], ...]:
         """The header that carries the token: Bearer under every version."""
+        del version
         return (("Authorization", Secret(f"Bearer {self.value.reveal()}")),)
 
 

@@ -7,6 +7,7 @@ The exceptions are written by hand: generated ones print their fields instead of
 
     CartesiaError
     ├─ LocalProtocolError          you called something where your own earlier calls made it illegal
+    ├─ ContextEnded                a context of a WebSocket is over already; defined beside its events, in `sessions`
     ├─ RemoteProtocolError         the server sent what the protocol forbids
     ├─ TransportError              no usable answer
     │  ├─ ConnectError             nothing was sent
@@ -26,7 +27,7 @@ Scope: TypeAlias = Literal["request", "context", "connection"]
 Phase: TypeAlias = Literal["connect", "handshake", "write", "read", "stall"]
 """What was being waited for when time ran out."""
 
-JsonValue: TypeAlias = "None | bool | int | float | str | list[JsonValue] | dict[str, JsonValue]"
+JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
 """Any value that JSON can carry (RFC 8259 section 3)."""
 
 RETRYABLE_STATUSES: Final = frozenset({408, 429})
@@ -65,7 +66,7 @@ class RemoteProtocolError(CartesiaError):
     def __init__(self, message: str, *, path: str | None = None, scope: Scope = "request") -> None:
         super().__init__(message)
         self.path = path
-        self.scope = scope
+        self.scope: Scope = scope
 
 
 class TransportError(CartesiaError):
@@ -80,7 +81,7 @@ class ConnectError(TransportError):
     scope: Scope = "connection"
 
 
-class TimeoutError(TransportError, builtins.TimeoutError):  # noqa: A001 - also *is* the builtin, so either name catches it
+class TimeoutError(TransportError, builtins.TimeoutError):
     """Time ran out. The connection it ran out on is closed, except for phase ``stall``, which ends one context alone.
 
     Attributes:
@@ -90,7 +91,7 @@ class TimeoutError(TransportError, builtins.TimeoutError):  # noqa: A001 - also 
     def __init__(self, message: str, *, phase: Phase = "read", scope: Scope = "request") -> None:
         super().__init__(message)
         self.phase = phase
-        self.scope = scope
+        self.scope: Scope = scope
 
 
 class ConnectionLost(TransportError):  # noqa: N818 - the name the design gives it: a state, not a kind of error
@@ -151,8 +152,8 @@ class ApiError(CartesiaError):
         self.doc_url = doc_url
         self.retry_after = retry_after
         self.context_id = context_id
-        self.scope = scope
-        self.retryable = status_code in RETRYABLE_STATUSES or status_code >= 500
+        self.scope: Scope = scope
+        self.retryable: bool = status_code in RETRYABLE_STATUSES or status_code >= 500
 
     def __reduce__(self) -> tuple[partial["ApiError"], tuple[()]]:
         """Rebuild by keyword: the default protocol would pass the rendered sentence."""

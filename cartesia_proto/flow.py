@@ -65,8 +65,10 @@ class Failure:
 
 
 Outcome: TypeAlias = Response | Failure
+"""What an attempt came to: the one answer."""
 
 Flow: TypeAlias = Generator[Attempt, Outcome, T]
+"""A request's policy: it yields attempts, is sent outcomes, and returns the value."""
 
 
 @frozen

@@ -1,8 +1,8 @@
 """Lists that come in pages.
 
-This module knows how one page leads to the next (protocol section 2.0, pagination) and how a blocking client walks them.
-It must not know any endpoint, nor fetch: clients do. The awaiting clients' walk has a colour, so it lives in their
-transports behind the protocol `AsyncPages`.
+This module knows how one page leads to the next (protocol section 2.0, pagination) and how a blocking client walks
+them. It must not know any endpoint, nor fetch: clients do. The awaiting clients' walk has a colour, so it lives in
+their transports behind the protocol `AsyncPages`.
 """
 
 from collections.abc import AsyncIterator, Generator, Iterator

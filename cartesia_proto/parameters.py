@@ -13,7 +13,7 @@ from cartesia_proto.credentials import REDACTED
 from cartesia_proto.errors import JsonValue, LocalProtocolError
 from cartesia_proto.http import ContentPart, FilePart, Part, SupportsPath, TextPart, looks_secret
 
-Frozen: TypeAlias = "None | bool | int | float | str | bytes | tuple[Frozen, ...] | Parameters | ContentPart | FilePart"
+Frozen: TypeAlias = "bool | int | float | str | bytes | tuple[Frozen, ...] | Parameters | ContentPart | FilePart | None"
 """What an argument is once it is frozen."""
 
 
@@ -127,7 +127,7 @@ def _explicit_json(value: Frozen, where: str) -> JsonValue:
             return _json_scalar(value, where)
 
 
-def _json_scalar(value: "None | bool | int | float | str | bytes | ContentPart | FilePart", where: str) -> JsonValue:
+def _json_scalar(value: "bool | int | float | str | bytes | ContentPart | FilePart | None", where: str) -> JsonValue:
     match value:
         case bytes() | ContentPart() | FilePart():
             raise LocalProtocolError(f"{where} is binary and cannot stand in a JSON body")

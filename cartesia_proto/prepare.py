@@ -6,7 +6,7 @@ Requests stay unsigned until the last step here, so that everything before can b
 """
 
 from collections.abc import Callable, Mapping
-from typing import Literal, TypedDict, cast, final
+from typing import Literal, TypedDict, assert_never, cast, final
 
 from attrs import evolve, field, frozen
 
@@ -25,6 +25,7 @@ from cartesia_proto.errors import LocalProtocolError
 from cartesia_proto.flow import Terms
 from cartesia_proto.http import Form, Headers, JsonBody, Request, UnsignedRequest, Upload, encode_query
 from cartesia_proto.parameters import Parameters, form_parts, query_pairs
+
 
 class RequestOptions(TypedDict, total=False):
     """What any call may ask beyond its endpoint's parameters, as the older SDK's `request_options`.
@@ -198,6 +199,8 @@ def _with_additional(body: JsonBody | Form | None, additional: Parameters) -> Js
             return JsonBody(additional.as_explicit_json())
         case JsonBody():
             raise LocalProtocolError("additional_body_parameters need a body that is an object or a form")
+        case _:
+            assert_never(body)
 
 
 def _encode(body: JsonBody | Form | None, random: Callable[[], float]) -> tuple[str | None, bytes | Upload]:
@@ -208,3 +211,5 @@ def _encode(body: JsonBody | Form | None, random: Callable[[], float]) -> tuple[
             return "application/json", json.dumps(value)
         case Form():
             return multipart.encode(body, random)
+        case _:
+            assert_never(body)

@@ -41,7 +41,8 @@ def retry_after(headers: Headers) -> float | None:
     """The seconds a server asks to wait, or None where it does not say so in a form understood.
 
     `retry-after-ms` in milliseconds comes first, then `Retry-After` in seconds or as an HTTP-date (RFC 9110 section
-    10.2.3). A date is taken relative to the response's own `Date`; without one it says nothing to us, who have no clock.
+    10.2.3). A date is taken relative to the response's own `Date`; without one it says nothing to us, who have no
+    clock.
     """
     milliseconds = headers.get("retry-after-ms")
     if milliseconds is not None and _DECIMAL.fullmatch(milliseconds):
@@ -93,16 +94,17 @@ def delay_after_failure(
 
     Args:
         error: what happened. A failure to connect passes for every method; a timeout or a lost connection only for
-            idempotent ones, because the server may have acted already; a protocol violation never.
+            idempotent ones, because the server may have acted already; what is not `retryable` (a protocol violation,
+            a proxy's or certificate's refusal) never.
         received: body bytes of a 2xx response that had arrived; after the first one nothing is repeated, because
             generation is billed and its output was already handed on.
     """
-    if received or isinstance(error, RemoteProtocolError):
+    if received or not error.retryable:
         return None
     return backoff(retries, random) if request.idempotent or _nothing_was_sent(error) else None
 
 
-def _nothing_was_sent(error: TransportError) -> bool:
+def _nothing_was_sent(error: TransportError | RemoteProtocolError) -> bool:
     if isinstance(error, TimeoutError):
         return error.phase in ("connect", "handshake")
     return isinstance(error, ConnectError)

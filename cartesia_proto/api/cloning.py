@@ -1,8 +1,8 @@
 """Cloning a voice, in its two forms, each with its own type.
 
 ``clone(filepath=…)`` asks the clip endpoint of version 2024-06-10 and answers an `Embedding`; ``clone(clip=…, name=…)``
-asks the clone endpoint of every version and answers a `VoiceMetadata`. Overloads do not survive a `ParamSpec`, so the two
-endpoints are joined by a descriptor of their own. This module must not know how the rest of the voices work.
+asks the clone endpoint of every version and answers a `VoiceMetadata`. Overloads do not survive a `ParamSpec`, so the
+two endpoints are joined by a descriptor of their own. This module must not know how the rest of the voices work.
 """
 
 from collections.abc import Coroutine

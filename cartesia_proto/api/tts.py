@@ -1,7 +1,7 @@
 """Text to speech over HTTP: whole, piece by piece, as events, and infill (protocol sections 2.3, 2.4 and 3).
 
-This module knows the parameters of the speech endpoints and what their answers mean. It must not know how a call travels
-or how events are parsed. The method named after a builtin stands last in its class.
+This module knows the parameters of the speech endpoints and what their answers mean. It must not know how a call
+travels or how events are parsed. The method named after a builtin stands last in its class.
 """
 
 from __future__ import annotations

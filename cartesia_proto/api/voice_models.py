@@ -10,10 +10,10 @@ from typing import Literal, TypeAlias
 
 from attrs import field, frozen
 
+from cartesia_proto.codecs import json
 from cartesia_proto.convert import Model, read, read_response
 from cartesia_proto.errors import JsonValue, RemoteProtocolError
 from cartesia_proto.http import Response
-from cartesia_proto.codecs import json
 
 Gender: TypeAlias = Literal["masculine", "feminine", "gender_neutral"] | str
 """Protocol section 8.3."""
@@ -74,7 +74,9 @@ class Voice(Model):
     is_public: bool | None = None
     is_owner: bool | None = None
     is_starred: bool | None = None
-    embedding: tuple[float, ...] | None = field(default=None, repr=lambda e: "None" if e is None else f"<{len(e)} floats>")
+    embedding: tuple[float, ...] | None = field(
+        default=None, repr=lambda numbers: "None" if numbers is None else f"<{len(numbers)} floats>"
+    )
     gender: Gender | None = None
     preview_file_url: str | None = None
     country: str | None = None

@@ -1,7 +1,7 @@
 """Voices: list, get, create, change, delete, clone, mix, localize, and their accents (protocol section 2.5).
 
-This module knows the paths and parameters of the voice endpoints, and in which API versions they exist. It must not know
-how a call travels. Methods named after builtins stand last in their class.
+This module knows the paths and parameters of the voice endpoints, and in which API versions they exist. It must not
+know how a call travels. Methods named after builtins stand last in their class.
 """
 
 from __future__ import annotations
@@ -214,7 +214,7 @@ class Voices(Resource[C_co]):
         path_segment("id", id)
         return Call(DELETE, Parameters(id=id), freeze_options(request_options), parse=parse_nothing)
 
-    clone = CloneEndpoint()
+    clone: CloneEndpoint = CloneEndpoint()
 
     @endpoint
     @staticmethod
@@ -290,9 +290,7 @@ class Voices(Resource[C_co]):
 
     @endpoint
     @staticmethod
-    def add_accents(
-        id: str, *, accents: Sequence[str], request_options: RequestOptions | None = None
-    ) -> Call[Voice]:
+    def add_accents(id: str, *, accents: Sequence[str], request_options: RequestOptions | None = None) -> Call[Voice]:
         """Add accents to an instant clone of your own: at most 10 in all with its native ones.
 
         Args:

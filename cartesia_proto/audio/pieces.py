@@ -4,7 +4,7 @@ This module knows that the pieces of an HTTP body are cut anywhere (protocol sec
 audio. It must not know endpoints, nor hold more than one incomplete sample or header.
 """
 
-from typing import Final, final
+from typing import Final, assert_never, final
 
 from cartesia_proto.audio.formats import Mp3Format, OutputFormat, RawFormat, WavFormat
 from cartesia_proto.audio.pcm import SampleAligner
@@ -33,6 +33,8 @@ def _aligner(format: OutputFormat) -> SampleAligner | WavAligner:
             return SampleAligner(format.frame_size)
         case WavFormat():
             return WavAligner()
+        case _:
+            assert_never(format)
 
 
 @final

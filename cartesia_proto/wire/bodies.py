@@ -56,7 +56,7 @@ class BodyCollector:
         self._head = head
         self._limit = success_limit if head.ok else error_limit
         self._body = bytearray()
-        self.full = content_coding(head) is not None
+        self.full: bool = content_coding(head) is not None
 
     def receive_data(self, data: bytes) -> None:
         """Add bytes of the body, with the transfer coding already removed.

@@ -188,6 +188,17 @@ class ServerLink(HttpLink[RequestHead | BodyData | EndOfBody]):
         self._declared = 0 if bodiless else content_length or 0
         self._queue(h11.Response(status_code=response.status, headers=fields))
 
+    def switch_protocols(self, headers: Headers) -> None:
+        """Queue a 101, which ends HTTP on this link; `trailing_data` then has what the client sent behind it.
+
+        Raises:
+            LocalProtocolError: no whole request that asks for an upgrade awaits a response; or a header cannot be sent.
+        """
+        proposed = h11.MIGHT_SWITCH_PROTOCOL  # type: ignore[attr-defined] # h11 documents it and leaves it out of __all__
+        self._require("switch_protocols", legal=self._connection.their_state is proposed)
+        fields = _wire_fields(headers, _FRAMING)
+        self._queue(h11.InformationalResponse(status_code=101, headers=fields, reason="Switching Protocols"))
+
     def end_response(self) -> None:
         """Say that the body is complete.
 

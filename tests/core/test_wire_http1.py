@@ -295,3 +295,18 @@ def test_a_request_broken_in_its_body_is_answered() -> None:
     link.send(Response(400))
     assert b"Connection: close" in link.data_to_send()
     assert not link.reusable
+
+
+def test_a_server_switches_protocols() -> None:
+    """Only for a request that asks for it, and once; what the client sent behind it is kept."""
+    plain = serving(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    with pytest.raises(LocalProtocolError, match="switch_protocols is illegal now"):
+        plain.switch_protocols(Headers())
+    link = serving(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\x81\x80")
+    assert [type(event) for event in heard(link)] == [RequestHead, EndOfBody]
+    link.switch_protocols(Headers([("Upgrade", "websocket")]))
+    assert link.data_to_send() == b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"
+    link.receive_data(b"abcd", 0.0)
+    assert (link.state, link.trailing_data()) == ("switched", b"\x81\x80abcd")
+    with pytest.raises(LocalProtocolError, match="switch_protocols is illegal now"):
+        link.switch_protocols(Headers())

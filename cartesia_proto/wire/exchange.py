@@ -1,0 +1,291 @@
+"""One attempt on one connection, without the connection: what is sent, what of the answer is wanted, when it is over.
+
+This module joins an `Attempt` to a byte link: it cuts bodies into pieces to write, reads whole what is to be read
+whole, turns a streamed body into values, and says whether the connection may carry another request. It also has the
+words for what goes wrong beneath a link. It must not know sockets, files or clocks, nor when an attempt is made again.
+The transports that have only a socket stand on it; they connect, move bytes and wait::
+
+    exchange = Exchange(attempt, limits)
+    for piece in exchange.begin(file_sizes, now): …     # queue it with link.send_body, write what the link has to send
+    exchange.link.end_request()                         # and write
+    while (outcome := exchange.outcome()) is None: …    # feed the link, waiting no longer than read_deadline() says
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, Generic, TypeVar, assert_never, final
+from urllib.parse import urlsplit
+
+from cartesia_proto.config import Limits
+from cartesia_proto.errors import (
+    CartesiaError,
+    ConnectError,
+    LocalProtocolError,
+    Phase,
+    RemoteProtocolError,
+    TimeoutError,
+)
+from cartesia_proto.flow import Attempt, Decoder, Failure, Outcome
+from cartesia_proto.http import DEFAULT_PORTS, FilePart, Request, Response, Upload
+from cartesia_proto.wire.bodies import BodyCollector, check_head
+from cartesia_proto.wire.http1 import BodyData, ClientEvent, ClientLink, EndOfBody, ResponseHead
+from cartesia_proto.wire.link import HttpLink, LinkFailed
+from cartesia_proto.wire.pool import replace_stale
+from cartesia_proto.wire.proxy import Proxy, proxy_from_environment
+
+E = TypeVar("E")
+EventT = TypeVar("EventT")
+
+PIECE: Final = 64 * 1024
+"""Bytes of a body written at once: the write timeout holds for each piece. As much as asyncio and trio read at once."""
+
+
+def upload(request: Request) -> Upload:
+    """The body of a request as pieces, whatever its kind; its `files` are to be opened before connecting."""
+    return request.body if isinstance(request.body, Upload) else Upload((request.body,))
+
+
+@final
+class Exchange:
+    """One request and its answer on one connection; made anew for each, also where the connection is used again.
+
+    Attributes:
+        link: what the shell feeds and drains.
+        streaming: the outcome was the head of a body that is still to come (or, after a 101, of another protocol):
+            the connection stays in use.
+
+    Args:
+        limits: of them, `head` holds here; those for bodies come with the attempt.
+    """
+
+    __slots__ = ("_attempt", "_collector", "_complete", "_head_ok", "_received", "link", "streaming")
+
+    def __init__(self, attempt: Attempt, limits: Limits) -> None:
+        self.link = ClientLink(attempt.timeout, limits)
+        self.streaming = False
+        self._attempt = attempt
+        self._collector: BodyCollector | None = None
+        self._head_ok = False
+        self._received = 0
+        self._complete = False
+
+    def begin(self, file_sizes: Sequence[int], now: float) -> Iterator[bytes | FilePart]:
+        """Queue the head of the request and answer with its body: bytes to send, and files to read and send.
+
+        Args:
+            file_sizes: in bytes, of each of the request's files.
+
+        Raises:
+            LocalProtocolError: the request cannot be sent as it is; nothing was queued.
+        """
+        body = upload(self._attempt.request)
+        self.link.send_request(self._attempt.request, body.length(file_sizes), now)
+        return _cut(body.pieces)
+
+    def outcome(self) -> Outcome | None:
+        """What the attempt came to, or None until more was read. Never raises; to be asked after each read.
+
+        A body that was to be read whole and broke off is a failure if the response was a success; otherwise its status
+        says more than what cut it, and the response has as much of the body as arrived.
+        """
+        while (event := self.link.next_event()) is not None:
+            try:
+                outcome = self._take(event)
+            except RemoteProtocolError as error:
+                outcome = Failure(error, self._received)
+            if outcome is not None:
+                return outcome
+        return None
+
+    @property
+    def reusable(self) -> bool:
+        """Whether the whole answer was taken and the connection may carry another request."""
+        return self._complete and self.link.reusable
+
+    def stale(self, outcome: Outcome) -> bool:
+        """Whether an outcome on a connection *used again* only says that the peer had closed it meanwhile.
+
+        Then the request is sent again at once, on a fresh connection, so for the last time: see `pool.replace_stale`.
+        """
+        return isinstance(outcome, Failure) and replace_stale(
+            reused=True,
+            response_started=self.link.response_started,
+            replaced_already=False,
+            error=outcome.error,
+        )
+
+    def _take(self, event: ClientEvent) -> Outcome | None:
+        match event:
+            case ResponseHead(response=head):
+                return self._take_head(head)
+            case BodyData(data=data):
+                self._received += len(data) if self._head_ok else 0
+                collector = self._collecting()
+                collector.receive_data(data)
+                return collector.finish() if collector.full else None
+            case EndOfBody():
+                self._complete = True
+                return self._collecting().finish()
+            case LinkFailed(error=error):
+                cut_error = self._collector is not None and not self._head_ok
+                return self._collecting().finish() if cut_error else Failure(error, self._received)
+            case _:
+                assert_never(event)
+
+    def _take_head(self, head: Response) -> Response | None:
+        how = self._attempt.how
+        if (how == "stream" and head.ok) or (how == "upgrade" and head.status == 101):
+            check_head(head)
+            self.streaming = True
+            return head
+        self._head_ok = head.ok
+        self._collector = BodyCollector(head, self._attempt.success_limit, self._attempt.error_limit)
+        return self._collector.finish() if self._collector.full else None
+
+    def _collecting(self) -> BodyCollector:
+        if self._collector is None:
+            raise AssertionError("a link tells the head of a response before its body")
+        return self._collector
+
+
+def _cut(pieces: tuple[bytes | FilePart, ...]) -> Iterator[bytes | FilePart]:
+    for piece in pieces:
+        if isinstance(piece, FilePart):
+            yield piece
+        else:
+            for start in range(0, len(piece), PIECE):
+                yield piece[start : start + PIECE]
+
+
+@final
+class StreamedBody(Generic[E]):
+    """The body of a streamed response as values, once its head has made the decoder.
+
+    Attributes:
+        over: nothing more is to be read. A failure may still be waiting for the next `receive`.
+    """
+
+    __slots__ = ("_complete", "_decoder", "_failure", "_link", "over")
+
+    def __init__(self, link: ClientLink, decoder: Decoder[E]) -> None:
+        self.over = False
+        self._link = link
+        self._decoder = decoder
+        self._complete = False
+        self._failure: CartesiaError | None = None
+
+    def receive(self) -> list[E]:
+        """Every value that has arrived; where there is none and it is not `over`, read more and ask again.
+
+        Raises:
+            CartesiaError: what ended the body early, once, after the values before it; from then on there are none.
+        """
+        values: list[E] = []
+        while (event := self._link.next_event()) is not None:
+            values += self._take(event)
+        if values or self._failure is None:
+            return values
+        failure, self._failure = self._failure, None
+        raise failure
+
+    @property
+    def reusable(self) -> bool:
+        """Whether the whole body was taken and the connection may carry another request."""
+        return self._complete and self._link.reusable
+
+    def _take(self, event: ClientEvent) -> list[E]:
+        match event:
+            case ResponseHead():
+                raise AssertionError("a link tells one head for each request")
+            case BodyData(data=data):
+                return self._decode(data)
+            case EndOfBody():
+                self._complete = True
+                return self._end()
+            case LinkFailed(error=error):
+                return self._fail(error)
+            case _:
+                assert_never(event)
+
+    def _decode(self, data: bytes) -> list[E]:
+        values: list[E] = []
+        try:
+            if not self.over:
+                values = [*self._decoder.receive_data(data)]
+                values += self._decoder.receive_data(b"")  # raises what stands after these values
+        except CartesiaError as error:
+            return [*values, *self._fail(error)]
+        self.over = self.over or self._decoder.finished
+        return values
+
+    def _end(self) -> list[E]:
+        try:
+            values = [] if self.over else self._decoder.receive_eof()
+        except CartesiaError as error:
+            return self._fail(error)
+        self.over = True
+        return values
+
+    def _fail(self, error: CartesiaError) -> list[E]:
+        """Keep what ended the body for the next `receive`, unless the body had already said its last word."""
+        self._failure = self._failure if self.over else error
+        self.over = True
+        return []
+
+
+def read_deadline(link: HttpLink[EventT], now: float) -> float:
+    """Until when a read that begins now may wait, in monotonic seconds; ``math.inf`` for ever.
+
+    Counted from now, so that the time a reader spent elsewhere, such as on playing what it got, is not taken for the
+    peer's silence. When it has come, wake the link with ``link.handle_deadline(deadline)``.
+    """
+    link.data_sent(now)
+    deadline = link.deadline()
+    return math.inf if deadline is None else deadline
+
+
+def choose_proxy(proxy: str | None, base_url: str, environ: Mapping[str, str]) -> Proxy | None:
+    """The proxy that holds for a client: the explicit one, none if that is empty, else what the environment names.
+
+    Raises:
+        LocalProtocolError: it is no usable proxy; the message names where it stands and never repeats it.
+    """
+    if proxy is not None:
+        return Proxy.from_url(proxy) if proxy else None
+    parts = urlsplit(base_url)
+    return proxy_from_environment(
+        parts.scheme, parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme], environ
+    )
+
+
+def check_ways_out(local_address: str | None, connect: object | None) -> None:
+    """Refuse two ways of connecting at once.
+
+    Raises:
+        LocalProtocolError: a local address was given beside a function that makes the connections itself.
+    """
+    if local_address is not None and connect is not None:
+        raise LocalProtocolError("local_address and connect exclude each other: let connect bind to the address itself")
+
+
+def could_not_connect(host: str, port: int, reason: OSError | ValueError) -> ConnectError:
+    """The failure to make a connection; the system's error is its cause and its words are repeated.
+
+    A certificate that did not hold (of OSErrors, this alone is a ValueError too) or a host that cannot be a name will
+    be no better the next time, so that failure is not `retryable`.
+    """
+    said = (reason.strerror if isinstance(reason, OSError) else None) or str(reason) or type(reason).__name__
+    error = ConnectError(f"could not connect to {host}:{port}: {said}")
+    error.__cause__ = reason
+    error.retryable = not isinstance(reason, ValueError)
+    return error
+
+
+def timed_out(phase: Phase, host: str, port: int, seconds: float) -> TimeoutError:
+    """The failure of a connect, handshake or write that took too long; a link itself says so of a read."""
+    doing = {"connect": "connect to", "handshake": "agree on TLS with", "write": "send to"}.get(phase, "hear from")
+    return TimeoutError(
+        f"could not {doing} {host}:{port} within {seconds:g} seconds",
+        phase=phase,
+        scope="request" if phase == "write" else "connection",
+    )
