@@ -1,0 +1,153 @@
+"""The client on asyncio.
+
+This module knows what a client is made of and how it runs each kind of call. It must not know any endpoint (`Api` has
+them), nor how bytes move (`connection` does).
+"""
+
+import os
+import random
+import ssl
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self, TypeVar
+
+from cartesia_asyncio.connection import Connect
+from cartesia_asyncio.network import Network
+from cartesia_asyncio.pages import PageList
+from cartesia_asyncio.sending import run
+from cartesia_asyncio.stream import BodyStream
+from cartesia_proto.api import Api
+from cartesia_proto.call import Awaiting, Call, PageCall, Plan, StreamCall
+from cartesia_proto.config import Config, configure
+from cartesia_proto.wire.exchange import check_ways_out, choose_proxy
+
+A = TypeVar("A")
+E = TypeVar("E")
+T = TypeVar("T")
+
+
+class AsyncCartesia(Api[Awaiting]):
+    """The Cartesia voice API on asyncio.
+
+    Any number of tasks may share one client; it belongs to the event loop it is first used on. Cancelling a task
+    anywhere closes the connection it was using and leaves the client usable. Leaving it as an async context manager
+    closes it.
+
+    Args:
+        api_key, token: at most one of them; by default `CARTESIA_API_KEY` of the environment.
+        base_url: by default `CARTESIA_BASE_URL` of the environment, else the vendor's.
+        version: the API version, ``YYYY-MM-DD``.
+        timeout: seconds for each single connect, handshake, write and read, never for a whole answer; ``math.inf``
+            waits for ever.
+        max_retries: attempts after the first.
+        headers: sent with every request.
+        ssl_context: what encrypts connections; by default one that verifies, made at the first encrypted connection.
+        proxy: ``http://user:password@host:port``; by default what the environment's proxy variables name; an empty
+            string for none.
+        local_address: the address connections leave from.
+        connect: called with host and port for every new connection; answers with a connected, unencrypted stream
+            socket. Excludes `local_address`.
+
+    The environment is read here, once.
+
+    Raises:
+        LocalProtocolError: an argument or a variable is malformed; the message names it and never shows a secret.
+    """
+
+    __slots__ = ("_config", "_network")
+
+    def __init__(
+        self,
+        *,
+        api_key: str | None = None,
+        token: str | None = None,
+        base_url: str | None = None,
+        version: str | None = None,
+        timeout: float | None = None,
+        max_retries: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        proxy: str | None = None,
+        local_address: str | None = None,
+        connect: Connect | None = None,
+    ) -> None:
+        super().__init__()
+        check_ways_out(local_address, connect)
+        self._config: Config = configure(
+            os.environ,
+            api_key=api_key,
+            token=token,
+            base_url=base_url,
+            version=version,
+            timeout=timeout,
+            max_retries=max_retries,
+            headers=headers,
+        )
+        via = choose_proxy(proxy, self._config.base_url, os.environ)
+        self._network: Network = Network(via, ssl_context, local_address, connect, self._config.limits)
+
+    @property
+    def runner(self) -> Awaiting:
+        """The client itself."""
+        return self
+
+    def with_options(
+        self,
+        *,
+        timeout: float | None = None,
+        max_retries: int | None = None,
+        version: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Self:
+        """A client with other defaults on the same connections; closing either closes both.
+
+        Raises:
+            LocalProtocolError: a value is malformed.
+        """
+        config = self._config.with_options(timeout=timeout, max_retries=max_retries, version=version, headers=headers)
+        other = object.__new__(type(self))
+        other._config, other._network = config, self._network
+        return other
+
+    def call(self, plan: Plan[object, A]) -> A:
+        """Run any call: what ``client.voices.get(…)`` does with the value that ``Voices.get(…)`` makes."""
+        return plan.run_awaiting(self)
+
+    async def run_call(self, call: Call[T]) -> T:
+        """Make one request and answer with its value.
+
+        Raises:
+            CartesiaError: no usable answer came; the client stays usable, unless it is closed.
+            OSError: a file to be sent cannot be opened or read.
+        """
+        value, _ = await run(self._network, call.operation(self._config, random.random))
+        return value
+
+    def run_stream(self, call: StreamCall[E]) -> BodyStream[E]:
+        """Answer with a stream that has not been sent yet.
+
+        Raises:
+            LocalProtocolError: there are no credentials, or the parameters do not fit the version.
+        """
+        return BodyStream(self._network, call.operation(self._config, random.random))
+
+    def run_pages(self, call: PageCall[T]) -> PageList[T]:
+        """Answer with a list that has not been fetched yet."""
+        return PageList(self, call)
+
+    async def aclose(self) -> None:
+        """Close every connection at once, those of running calls and open streams too. Idempotent, never raises.
+
+        Every later call on this client, or on one that shares its connections, raises `LocalProtocolError`.
+        """
+        self._network.close()
+
+    async def __aenter__(self) -> Self:
+        """The client itself."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
+    ) -> None:
+        """Close."""
+        await self.aclose()

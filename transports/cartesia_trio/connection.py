@@ -1,0 +1,118 @@
+"""One stream on trio: connect it, encrypt it, move bytes between it and a byte link.
+
+This module knows trio's streams and scopes. It must not know HTTP, retries or which connection is used for what: links
+of the core and `network` do. Every timeout is a scope of its own, so a caller's cancellation is never taken for one.
+"""
+
+import ssl
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar, final
+
+import trio
+
+from cartesia_proto.errors import Phase
+from cartesia_proto.wire.exchange import could_not_connect, read_deadline, timed_out
+from cartesia_proto.wire.link import HttpLink
+
+BROKEN: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
+"""What a stream raises that the peer, or `AsyncCartesia.aclose` in another task, has ended."""
+
+EventT = TypeVar("EventT")
+
+Connect = Callable[[str, int], Awaitable[trio.abc.Stream]]
+"""What a user may give to make unencrypted connections to a host and port."""
+
+
+@final
+class Connection:
+    """One connection; made by `open_connection`."""
+
+    def __init__(self, stream: trio.abc.Stream, host: str, port: int) -> None:
+        self._stream = stream
+        self._raw = stream
+        self._place = (host, port)
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing arrived that nobody asked for, the end included; not to be known of a user's own stream."""
+        return not (isinstance(self._raw, trio.SocketStream) and self._raw.socket.is_readable())
+
+    async def aclose(self) -> None:
+        """Close at once, also when cancelled, and without being cancelled. Idempotent."""
+        with trio.CancelScope(shield=True):
+            await trio.aclose_forcefully(self._stream)
+
+    async def flush(self, link: HttpLink[EventT], seconds: float, phase: Phase = "write") -> bool:
+        """Write all that a link has to send; False where the peer takes no more, of which the link tells when read.
+
+        Raises:
+            TimeoutError: the bytes did not leave within so many seconds.
+        """
+        data = link.data_to_send()
+        if not data:
+            return True
+        with trio.move_on_after(seconds) as scope:
+            try:
+                await self._stream.send_all(data)
+            except BROKEN:
+                link.send_failed()
+                return False
+        if scope.cancelled_caught:
+            raise timed_out(phase, *self._place, seconds)
+        return True
+
+    async def read(self, link: HttpLink[EventT]) -> None:
+        """Feed a link once: with what arrived, with the end, or with the news that nothing came in time."""
+        deadline = read_deadline(link, trio.current_time())
+        data: bytes | bytearray | None = None
+        with trio.move_on_at(deadline):
+            try:
+                data = await self._stream.receive_some()
+            except BROKEN:
+                data = b""
+        if data:
+            link.receive_data(data, trio.current_time())
+        elif data is None:
+            link.handle_deadline(deadline)
+        else:
+            link.receive_eof(trio.current_time())
+
+    async def encrypt(self, context: ssl.SSLContext, hostname: str, port: int, seconds: float) -> None:
+        """Make TLS with a host, maybe behind a proxy.
+
+        Raises:
+            ConnectError: it could not be agreed on, or the certificate is not the host's.
+            TimeoutError: it took longer than so many seconds.
+        """
+        encrypted = trio.SSLStream(self._stream, context, server_hostname=hostname, https_compatible=True)
+        with trio.move_on_after(seconds) as scope:
+            try:
+                await encrypted.do_handshake()
+            except BROKEN as broken:
+                reason = broken.__cause__
+                error = reason if isinstance(reason, OSError) else ConnectionResetError("the connection ended")
+                raise could_not_connect(hostname, port, error) from error
+            except ValueError as error:
+                raise could_not_connect(hostname, port, error) from error
+        if scope.cancelled_caught:
+            raise timed_out("handshake", hostname, port, seconds)
+        self._stream = encrypted
+
+
+async def open_connection(
+    host: str, port: int, seconds: float, local_address: str | None, connect: Connect | None
+) -> Connection:
+    """Connect in clear.
+
+    Raises:
+        ConnectError: the host could not be reached.
+        TimeoutError: it took longer than so many seconds.
+    """
+    with trio.move_on_after(seconds):
+        try:
+            if connect is not None:
+                return Connection(await connect(host, port), host, port)
+            return Connection(await trio.open_tcp_stream(host, port, local_address=local_address), host, port)
+        except (OSError, UnicodeError) as error:
+            raise could_not_connect(host, port, error) from error
+    raise timed_out("connect", host, port, seconds)

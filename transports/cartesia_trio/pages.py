@@ -1,0 +1,66 @@
+"""Lists that come in pages, walked on trio.
+
+This module knows how a walk goes from page to page. It must not know how one leads to the next: `pages` of the
+core does.
+"""
+
+from collections import deque
+from collections.abc import Generator
+from typing import Generic, Never, Self, TypeVar, final
+
+import trio
+
+from cartesia_proto.call import Awaiting, PageCall
+from cartesia_proto.pages import Page
+
+T = TypeVar("T")
+
+
+@final
+class PageList(Generic[T]):
+    """A list not yet fetched: ``async for`` walks the items of all pages, ``await`` fetches the first page alone.
+
+    Either may be done again, and fetches anew. Both raise what any call raises.
+    """
+
+    def __init__(self, client: Awaiting, call: PageCall[T]) -> None:
+        self._client = client
+        self._call = call
+
+    def __aiter__(self) -> "Walk[T]":
+        """Walk all items, fetching pages as they are reached."""
+        return Walk(self._client, self._call)
+
+    def __await__(self) -> Generator[object, Never, Page[T]]:
+        """Fetch the first page."""
+        return self._client.run_call(self._call.page()).__await__()
+
+
+@final
+class Walk(Generic[T]):
+    """One walk over the items of all pages. After a failure, the next item is asked for again."""
+
+    def __init__(self, client: Awaiting, first: PageCall[T]) -> None:
+        self._client = client
+        self._next: PageCall[T] | None = first
+        self._items: deque[T] = deque()
+
+    def __aiter__(self) -> Self:
+        """The walk itself."""
+        return self
+
+    async def __anext__(self) -> T:
+        """The next item.
+
+        Raises:
+            CartesiaError: its page could not be fetched.
+        """
+        if self._items or self._next is None:
+            await trio.lowlevel.checkpoint()
+        while not self._items:
+            if self._next is None:
+                raise StopAsyncIteration
+            page = await self._client.run_call(self._next.page())
+            self._items.extend(page.items)
+            self._next = page.next
+        return self._items.popleft()
