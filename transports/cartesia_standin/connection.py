@@ -1,0 +1,268 @@
+"""One connection to the stand-in: requests in, answers and faults out.
+
+This module knows how an answer is sent over `ServerLink`, and how each fault goes wrong. It must not know what is
+answered. It runs on the event loop of `standin`; cancelling its task drops the connection.
+"""
+
+import asyncio
+import math
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from itertools import chain, islice
+from typing import Final, NoReturn, assert_never, final
+
+from attrs import evolve, field, frozen
+
+from cartesia_proto.config import Limits
+from cartesia_proto.errors import RemoteProtocolError
+from cartesia_proto.http import Headers, Response, redact_url
+from cartesia_proto.server.problems import Problem
+from cartesia_proto.wire.http1 import BodyData, EndOfBody, RequestHead, ServerEvent, ServerLink
+from cartesia_proto.wire.link import LinkFailed
+from cartesia_standin.application import Answer, Application
+from cartesia_standin.faults import (
+    CloseAfter,
+    ContentType,
+    CutAfter,
+    Delay,
+    FailMidway,
+    Fault,
+    FaultQueue,
+    Garbage,
+    Stall,
+    Status,
+    WithoutDone,
+)
+from cartesia_standin.speaking import Streamed
+
+MAX_BODY: Final = 64 * 1024 * 1024
+"""Bytes of a request body; our choice, far above any clip."""
+
+CLOSE_TIMEOUT: Final = 2.0
+"""Seconds that a client gets to take note of the end of its connection."""
+
+SERVER: Final = ("Server", "cartesia-standin")
+"""Said in every answer, so that nobody takes this for the real service (RFC 9110 section 10.2.4)."""
+
+_READ_SIZE: Final = 65536
+
+_NO_HTTP: Final = Response(400, Headers([("Content-Type", "text/plain")]), b"Bad request: this is no HTTP/1.1")
+
+
+@final
+@frozen
+class ReceivedRequest:
+    """A request as it arrived; secrets in its target and headers show as ``***``.
+
+    Attributes:
+        connection: which connection it came on, counting from 1.
+    """
+
+    method: str
+    target: str
+    headers: Headers
+    body: bytes = field(repr=lambda body: f"<{len(body)} bytes>")
+    connection: int
+
+
+class _Hangup(Exception):  # noqa: N818 - not an error: the one way out of a connection
+    """Nothing more is to be said on this connection."""
+
+
+@final
+@frozen
+class _Parts:
+    """An answer ready to be sent; a length of None is sent chunked."""
+
+    head: Response
+    length: int | None
+    pieces: Iterator[bytes]
+
+
+@final
+class Connection:
+    """Serves one client until either side leaves."""
+
+    def __init__(
+        self,
+        number: int,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        application: Application,
+        faults: FaultQueue,
+        record: Callable[[ReceivedRequest], None],
+    ) -> None:
+        self._number = number
+        self._reader = reader
+        self._writer = writer
+        self._application = application
+        self._faults = faults
+        self._record = record
+        self._link = ServerLink(math.inf, Limits())
+
+    async def run(self) -> None:
+        """Serve request after request. Cancelled, it drops the connection at once."""
+        try:
+            with suppress(_Hangup, OSError):
+                while True:
+                    await self._serve_one()
+            self._writer.close()
+            with suppress(OSError, TimeoutError):
+                await asyncio.wait_for(self._writer.wait_closed(), CLOSE_TIMEOUT)
+        finally:
+            self._writer.transport.abort()
+
+    async def _serve_one(self) -> None:
+        head, body = await self._receive()
+        self._record(ReceivedRequest(head.method, redact_url(head.target), head.headers, body, self._number))
+        await self._send(self._application.answer(head, body), self._faults.take())
+        if not self._link.reusable:
+            raise _Hangup
+
+    # Receiving.
+
+    async def _receive(self) -> tuple[RequestHead, bytes]:
+        """The next request; hangs up where there is none."""
+        head: RequestHead | None = None
+        body = bytearray()
+        while True:
+            match await self._next_event():
+                case RequestHead() as head:
+                    pass
+                case BodyData(data=data):
+                    body += data
+                    if len(body) > MAX_BODY:
+                        await self._refuse(self._application.refuse_size(MAX_BODY))
+                case EndOfBody() if head is not None:
+                    return head, bytes(body)
+                case LinkFailed(error=RemoteProtocolError()):
+                    await self._refuse(_NO_HTTP)
+                case _:
+                    raise _Hangup
+
+    async def _next_event(self) -> ServerEvent:
+        while (event := self._link.next_event()) is None:
+            await self._flush()
+            data = await self._reader.read(_READ_SIZE)
+            now = asyncio.get_running_loop().time()
+            if data:
+                self._link.receive_data(data, now)
+            else:
+                self._link.receive_eof(now)
+                return self._link.next_event() or _hang_up()
+        return event
+
+    async def _refuse(self, response: Response) -> None:
+        """Answer what could not be read, and leave."""
+        self._link.send(_signed(response))
+        await self._flush()
+        raise _Hangup
+
+    # Sending.
+
+    async def _flush(self) -> None:
+        if data := self._link.data_to_send():
+            self._writer.write(data)
+            await self._writer.drain()
+
+    async def _send(self, answer: Answer, fault: Fault | None) -> None:
+        """Send an answer, or let it go wrong."""
+        match fault:
+            case None:
+                await self._send_parts(_parts(answer))
+            case Delay(seconds=seconds):
+                await asyncio.sleep(seconds)
+                await self._send_parts(_parts(answer))
+            case Status(code=code, headers=headers, body=body):
+                await self._send_parts(_parts(Response(code, Headers(headers.items()), body)))
+            case ContentType(value=value):
+                parts = _parts(answer)
+                head = evolve(parts.head, headers=parts.head.headers.merged([("Content-Type", value)]))
+                await self._send_parts(evolve(parts, head=head))
+            case WithoutDone():
+                await self._send_parts(_parts(evolve(answer, ending=b"") if isinstance(answer, Streamed) else answer))
+            case FailMidway():
+                await self._fail_midway(answer, fault)
+            case CloseAfter():
+                await self._send_parts(_parts(answer))
+                raise _Hangup
+            case CutAfter() | Stall() | Garbage():
+                await self._break_off(answer, fault)
+            case _:
+                assert_never(fault)
+
+    async def _send_parts(self, parts: _Parts) -> None:
+        self._link.send_head(_signed(parts.head), parts.length)
+        for piece in parts.pieces:
+            await self._send_piece(piece)
+        self._link.end_response()
+        await self._flush()
+
+    async def _send_piece(self, piece: bytes) -> None:
+        self._link.send_body(piece)
+        await self._flush()
+        await asyncio.sleep(0)  # drain() does not yield while the client keeps up: others want to be served as well
+
+    async def _fail_midway(self, answer: Answer, fault: FailMidway) -> None:
+        """An error event after some events; where the body is no event stream, an early end."""
+        if not isinstance(answer, Streamed) or answer.error_event is None:
+            parts = _parts(answer)
+            await self._send_first(parts, islice(parts.pieces, fault.after))
+            raise _Hangup
+        problem = Problem(fault.status, fault.title, fault.message, fault.error_code)
+        pieces = islice(answer.pieces, fault.after)
+        await self._send_parts(_parts(evolve(answer, pieces=pieces, ending=answer.error_event(problem))))
+
+    async def _break_off(self, answer: Answer, fault: CutAfter | Stall | Garbage) -> None:
+        """A part of the answer, or none of it; then the end, or silence."""
+        parts = _parts(answer)
+        match fault:
+            case Garbage(data=data):
+                self._writer.write(data)
+                await self._writer.drain()
+            case CutAfter(size=size, declared=declared):
+                length = parts.length if declared is None else declared
+                await self._send_first(evolve(parts, length=length), _first_bytes(parts.pieces, size))
+            case Stall(after=None):
+                await self._wait_until_left()
+            case Stall(after=size):
+                await self._send_first(parts, _first_bytes(parts.pieces, size or 0))
+                await self._wait_until_left()
+        raise _Hangup
+
+    async def _send_first(self, parts: _Parts, pieces: Iterator[bytes]) -> None:
+        """A head, and a body that is never ended."""
+        self._link.send_head(_signed(parts.head), parts.length)
+        await self._flush()
+        for piece in pieces:
+            await self._send_piece(piece)
+
+    async def _wait_until_left(self) -> None:
+        while await self._reader.read(_READ_SIZE):
+            pass
+
+
+def _hang_up() -> NoReturn:
+    raise _Hangup
+
+
+def _signed(head: Response) -> Response:
+    return evolve(head, headers=head.headers.merged([SERVER]))
+
+
+def _parts(answer: Answer) -> _Parts:
+    match answer:
+        case Response(status=204 | 304):
+            return _Parts(answer, 0, iter(()))
+        case Response():
+            return _Parts(answer, len(answer.body), iter([answer.body]))
+        case Streamed():
+            return _Parts(answer.head, None, chain(answer.pieces, [answer.ending] if answer.ending else []))
+
+
+def _first_bytes(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
+    for piece in pieces:
+        if size <= 0:
+            return
+        yield piece[:size]
+        size -= len(piece)
