@@ -1,0 +1,400 @@
+"""The three shells behind one blocking face, so that a scenario is written once.
+
+`shell` makes clients: the blocking one as it is, the awaiting ones driven from outside on a loop of their own. It knows
+the constructor of each shell and nothing else of it. What blocking code cannot say, cancelling, `awaiting` can.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import closing
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Final, Generic, Literal, Never, Self, TypedDict, TypeVar, Unpack
+
+import pytest
+import trio
+
+from cartesia_asyncio import AsyncCartesia as AsyncioCartesia
+from cartesia_trio import AsyncCartesia as TrioCartesia
+from cartesia_urllib import Cartesia
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from cartesia_proto.call import AsyncStream, Call, PageCall, Stream, StreamCall
+    from tests.transports.conftest import Net, Server
+
+T = TypeVar("T")
+E = TypeVar("E")
+
+WAIT: Final = 10.0
+"""Seconds after which a wait has failed, and the timeout of clients unless a scenario sets another."""
+
+
+class Defaults(TypedDict, total=False):
+    """What `with_options` takes."""
+
+    version: str | None
+    timeout: float | None
+    max_retries: int | None
+    headers: Mapping[str, str] | None
+
+
+class Options(Defaults, total=False):
+    """What every shell's constructor takes, but for `connect`, which is each shell's own."""
+
+    api_key: str | None
+    token: str | None
+    base_url: str | None
+    ssl_context: ssl.SSLContext | None
+    proxy: str | None
+    local_address: str | None
+
+
+Connect = Literal["theirs", "ours", "stuck"]
+"""How a client connects: by itself; by a function of ours, which notes what it is asked; by one that first hangs."""
+
+
+class Client(ABC):
+    """Any shell's client, seen from blocking code."""
+
+    @property
+    @abstractmethod
+    def native(self) -> Cartesia | AsyncioCartesia | TrioCartesia:
+        """The client itself."""
+
+    @abstractmethod
+    def call(self, call: Call[T], /) -> T:
+        """Make one request."""
+
+    @abstractmethod
+    def stream(self, call: StreamCall[E], /) -> Stream[E]:
+        """A stream not yet sent."""
+
+    @abstractmethod
+    def items(self, call: PageCall[T], /) -> list[T]:
+        """Walk all pages."""
+
+    @abstractmethod
+    def with_options(self, **defaults: Unpack[Defaults]) -> Client:
+        """The same connections, other defaults."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close all connections."""
+
+
+class Direct(Client):
+    """The blocking client as it is."""
+
+    def __init__(self, native: Cartesia) -> None:
+        self._native = native
+
+    @property
+    def native(self) -> Cartesia:
+        return self._native
+
+    def call(self, call: Call[T], /) -> T:
+        return self.native.call(call)
+
+    def stream(self, call: StreamCall[E], /) -> Stream[E]:
+        return self.native.call(call)
+
+    def items(self, call: PageCall[T], /) -> list[T]:
+        return list(self.native.call(call))
+
+    def with_options(self, **defaults: Unpack[Defaults]) -> Client:
+        return Direct(self.native.with_options(**defaults))
+
+    def close(self) -> None:
+        self.native.close()
+
+
+class Loop(ABC):
+    """A running event loop that blocking code sends coroutines to."""
+
+    @abstractmethod
+    def run(self, coroutine: Coroutine[object, Never, T]) -> T:
+        """Run a coroutine to its end."""
+
+    @abstractmethod
+    def cancel(self, coroutine: Coroutine[object, Never, object], when: Callable[[], object]) -> None:
+        """Run a coroutine, cancel it once a function run in a thread has returned; fails where it ends by itself."""
+
+    @abstractmethod
+    def cancel_first(self, coroutine: Coroutine[object, Never, object]) -> None:
+        """Run a coroutine that is cancelled before it begins to wait."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Stop the loop."""
+
+
+class AsyncioLoop(Loop):
+    """One asyncio loop, in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
+
+    def run(self, coroutine: Coroutine[object, Never, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(asyncio.wait_for(coroutine, WAIT), self._loop).result()
+
+    def cancel(self, coroutine: Coroutine[object, Never, object], when: Callable[[], object]) -> None:
+        async def cancelled() -> None:
+            task = asyncio.create_task(coroutine)
+            try:
+                await asyncio.to_thread(when)
+            finally:
+                task.cancel()
+                await asyncio.wait([task])
+            assert task.cancelled(), f"the task was not cancelled: {task!r}"
+
+        self.run(cancelled())
+
+    def cancel_first(self, coroutine: Coroutine[object, Never, object]) -> None:
+        async def cancelled() -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await coroutine
+                await asyncio.sleep(0)  # where the coroutine had nothing to wait for
+            task.uncancel()
+
+        self.run(cancelled())
+
+    def close(self) -> None:
+        self.run(self._loop.shutdown_default_executor())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(WAIT)
+        self._loop.close()
+
+
+class TrioLoop(Loop):
+    """One trio run, in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._tokens = SimpleQueue[trio.lowlevel.TrioToken]()
+        self._thread = threading.Thread(target=trio.run, args=(self._main,))
+        self._thread.start()
+        self._token = self._tokens.get(timeout=WAIT)
+
+    async def _main(self) -> None:
+        self._stop = trio.Event()
+        self._tokens.put(trio.lowlevel.current_trio_token())
+        await self._stop.wait()
+
+    def run(self, coroutine: Coroutine[object, Never, T]) -> T:
+        async def bounded() -> T:
+            with trio.fail_after(WAIT):
+                return await coroutine
+
+        return trio.from_thread.run(bounded, trio_token=self._token)
+
+    def cancel(self, coroutine: Coroutine[object, Never, object], when: Callable[[], object]) -> None:
+        async def work(scope: trio.CancelScope) -> None:
+            with scope:
+                await coroutine
+
+        async def cancelled() -> None:
+            scope = trio.CancelScope()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(work, scope)
+                try:
+                    await trio.to_thread.run_sync(when)
+                finally:
+                    scope.cancel()
+            assert scope.cancelled_caught, "the scope was not cancelled"
+
+        self.run(cancelled())
+
+    def cancel_first(self, coroutine: Coroutine[object, Never, object]) -> None:
+        async def cancelled() -> None:
+            with trio.CancelScope() as scope:
+                scope.cancel()
+                await coroutine
+            assert scope.cancelled_caught, "no checkpoint"
+
+        self.run(cancelled())
+
+    def close(self) -> None:
+        trio.from_thread.run_sync(self._stop.set, trio_token=self._token)
+        self._thread.join(WAIT)
+        assert not self._thread.is_alive()
+
+
+class DrivenStream(Generic[E]):
+    """An awaiting stream, driven from outside."""
+
+    def __init__(self, native: AsyncStream[E], loop: Loop) -> None:
+        self._native = native
+        self._loop = loop
+
+    def __enter__(self) -> Self:
+        self._loop.run(self._native.__aenter__())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
+    ) -> None:
+        self._loop.run(self._native.__aexit__(kind, error, traceback))
+
+    def __iter__(self) -> Iterator[E]:
+        return self
+
+    def __next__(self) -> E:
+        try:
+            return self._loop.run(self._native.__anext__())
+        except StopAsyncIteration:
+            raise StopIteration from None
+
+    def close(self) -> None:
+        """Close the stream."""
+        self._loop.run(self._native.aclose())
+
+
+class Driven(Client):
+    """An awaiting client, driven from outside."""
+
+    def __init__(self, native: AsyncioCartesia | TrioCartesia, loop: Loop) -> None:
+        self._native = native
+        self._loop = loop
+
+    @property
+    def native(self) -> AsyncioCartesia | TrioCartesia:
+        return self._native
+
+    def call(self, call: Call[T], /) -> T:
+        return self._loop.run(self.native.call(call))
+
+    def stream(self, call: StreamCall[E], /) -> Stream[E]:
+        return DrivenStream(self.native.call(call), self._loop)
+
+    def items(self, call: PageCall[T], /) -> list[T]:
+        async def walk() -> list[T]:
+            return [item async for item in self.native.call(call)]
+
+        return self._loop.run(walk())
+
+    def with_options(self, **defaults: Unpack[Defaults]) -> Client:
+        return Driven(self.native.with_options(**defaults), self._loop)
+
+    def close(self) -> None:
+        self._loop.run(self.native.aclose())
+
+
+class Shell(ABC):
+    """Makes clients of one transport and closes them after the test.
+
+    Attributes:
+        asked: the hosts and ports that our own `connect` functions were called with.
+        connecting: set when one of them is called.
+    """
+
+    def __init__(self, net: Net) -> None:
+        self._net = net
+        self._clients: list[Client] = []
+        self.asked: list[tuple[str, int]] = []
+        self.connecting = threading.Event()
+
+    def client(self, server: Server | None = None, how: Connect = "theirs", /, **options: Unpack[Options]) -> Client:
+        """A client of a server, which trusts our authority and knows no proxy unless told otherwise."""
+        given = Options(api_key="sk_car_test", timeout=WAIT, ssl_context=self._net.trust, proxy="")
+        if server is not None:
+            given["base_url"] = server.url
+        self._clients.append(self._make(how, {**given, **options}))
+        return self._clients[-1]
+
+    def _note(self, host: str, port: int) -> None:
+        self.asked.append((host, port))
+        self.connecting.set()
+
+    @abstractmethod
+    def _make(self, how: Connect, options: Options) -> Client:
+        """A client of this shell."""
+
+    def close(self) -> None:
+        """Close all clients."""
+        for client in self._clients:
+            client.close()
+
+
+class BlockingShell(Shell):
+    """cartesia_urllib."""
+
+    def _make(self, how: Connect, options: Options) -> Client:
+        def ours(host: str, port: int) -> socket.socket:
+            self._note(host, port)
+            return socket.create_connection((host, port), WAIT)
+
+        return Direct(Cartesia(**options, connect=ours if how == "ours" else None))
+
+
+class AwaitingShell(Shell):
+    """An awaiting shell, and the loop its clients live on."""
+
+    def __init__(self, net: Net, loop: Loop) -> None:
+        super().__init__(net)
+        self.loop = loop
+
+    def client(self, server: Server | None = None, how: Connect = "theirs", /, **options: Unpack[Options]) -> Driven:
+        client = super().client(server, how, **options)
+        assert isinstance(client, Driven)
+        return client
+
+    def close(self) -> None:
+        with closing(self.loop):
+            super().close()
+
+
+class AsyncioShell(AwaitingShell):
+    """cartesia_asyncio."""
+
+    def _make(self, how: Connect, options: Options) -> Client:
+        async def ours(host: str, port: int) -> socket.socket:
+            self._note(host, port)
+            if how == "stuck" and len(self.asked) == 1:
+                await asyncio.Event().wait()
+            made = socket.create_connection((host, port), WAIT)  # on the loopback interface this does not wait
+            made.settimeout(0)
+            return made
+
+        return Driven(AsyncioCartesia(**options, connect=None if how == "theirs" else ours), self.loop)
+
+
+class TrioShell(AwaitingShell):
+    """cartesia_trio."""
+
+    def _make(self, how: Connect, options: Options) -> Client:
+        async def ours(host: str, port: int) -> trio.abc.Stream:
+            self._note(host, port)
+            if how == "stuck" and len(self.asked) == 1:
+                await trio.sleep_forever()
+            return await trio.open_tcp_stream(host, port)
+
+        return Driven(TrioCartesia(**options, connect=None if how == "theirs" else ours), self.loop)
+
+
+@pytest.fixture(params=["urllib", "asyncio", "trio"])
+def shell(request: pytest.FixtureRequest, net: Net) -> Iterator[Shell]:
+    """Clients of each transport in turn."""
+    with closing(BlockingShell(net) if request.param == "urllib" else _awaiting(request.param, net)) as made:
+        yield made
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def awaiting(request: pytest.FixtureRequest, net: Net) -> Iterator[AwaitingShell]:
+    """Clients of each awaiting transport in turn."""
+    with closing(_awaiting(request.param, net)) as made:
+        yield made
+
+
+def _awaiting(name: str, net: Net) -> AwaitingShell:
+    return AsyncioShell(net, AsyncioLoop()) if name == "asyncio" else TrioShell(net, TrioLoop())
