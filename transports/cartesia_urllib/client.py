@@ -1,0 +1,195 @@
+"""The blocking client.
+
+This module knows how a client is put together and how it runs calls. It must not know policy: when to try again, what
+to follow and what an answer means is the core's.
+"""
+
+import os
+import random
+import socket
+import time
+import urllib.request
+from collections.abc import Callable, Mapping
+from copy import copy
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from cartesia_proto.api import Api
+from cartesia_proto.call import Blocking, Call, Plan, Stream, StreamCall
+from cartesia_proto.config import Config, configure
+from cartesia_proto.errors import LocalProtocolError
+from cartesia_proto.flow import Attempt
+from cartesia_proto.wire.exchange import choose_proxy
+from cartesia_urllib.foreign import open_foreign
+from cartesia_urllib.opener import ConnectionHandler
+from cartesia_urllib.sending import Sender
+from cartesia_urllib.sockets import Connector
+from cartesia_urllib.stream import BodyStream
+
+if TYPE_CHECKING:
+    import ssl
+
+B = TypeVar("B")
+E = TypeVar("E")
+T = TypeVar("T")
+
+
+class Cartesia(Api[Blocking]):
+    """A client of the Cartesia API whose answers are values; any number of threads may share it.
+
+    Args:
+        api_key: by default `CARTESIA_API_KEY` of the environment. Calls that need no credentials work without.
+        token: a short-lived access token in place of a key.
+        base_url: by default `CARTESIA_BASE_URL`, else the vendor's.
+        version: the API version, ``YYYY-MM-DD``.
+        timeout: seconds for each single connect, handshake, write and read; ``math.inf`` waits for ever. Default 60.
+        max_retries: attempts after the first. Default 2.
+        headers: sent with every request.
+        ssl_context: by default one that verifies, made when it is first needed.
+        proxy: ``http://user:password@host:port``; None takes the environment's, an empty string none at all.
+        local_address: the address to connect from.
+        connect: makes the unencrypted connection to a host and port (those of the proxy, if there is one) in place of
+            `socket.create_connection`; called for every new connection.
+        opener: sends the requests in place of our own opener, with whatever handlers it has. Errors and redirects of
+            its own making are accepted; credentials are headers it does not carry along to where it is redirected. It
+            excludes `ssl_context`, `proxy`, `local_address` and `connect`.
+
+    The environment is read here and never again.
+
+    Raises:
+        LocalProtocolError: an argument, or what the environment has in its place, is malformed or excluded by another.
+    """
+
+    __slots__ = ("_config", "_sender")
+    _config: Config
+    _sender: Sender
+
+    def __init__(
+        self,
+        *,
+        api_key: str | None = None,
+        token: str | None = None,
+        base_url: str | None = None,
+        version: str | None = None,
+        timeout: float | None = None,
+        max_retries: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        ssl_context: "ssl.SSLContext | None" = None,
+        proxy: str | None = None,
+        local_address: str | None = None,
+        connect: Callable[[str, int], socket.socket] | None = None,
+        opener: urllib.request.OpenerDirector | None = None,
+    ) -> None:
+        super().__init__()
+        self._config = configure(
+            os.environ,
+            api_key=api_key,
+            token=token,
+            base_url=base_url,
+            version=version,
+            timeout=timeout,
+            max_retries=max_retries,
+            headers=headers,
+        )
+        if opener is None:
+            connector = Connector(
+                proxy=choose_proxy(proxy, self._config.base_url, os.environ),
+                ssl_context=ssl_context,
+                local_address=local_address,
+                connect=connect,
+                limits=self._config.limits,
+            )
+            handler = ConnectionHandler(connector, self._config.limits.head)
+            own = urllib.request.OpenerDirector()
+            own.add_handler(handler)
+            self._sender = Sender(own.open, handler.close_idle)
+            return
+        _check_excluded(ssl_context=ssl_context, proxy=proxy, local_address=local_address, connect=connect)
+        self._sender = Sender(partial(open_foreign, opener), _nothing)
+
+    @property
+    def runner(self) -> Blocking:
+        """The client itself."""
+        return self
+
+    def call(self, plan: Plan[B, object]) -> B:
+        """Run any call: what ``client.voices.get(…)`` does with the value that ``Voices.get(…)`` makes.
+
+        Raises:
+            CartesiaError: the call's final error; the client stays usable.
+            LocalProtocolError: the client is closed, or the call lacks something it needs.
+            OSError: a file to be sent cannot be opened or read.
+        """
+        return plan.run_blocking(self)
+
+    def run_call(self, call: Call[T]) -> T:
+        """Make one request and answer with its value. Raises as `call`."""
+        self._sender.check_open()
+        operation = call.operation(self._config, random.random)
+        try:
+            step = operation.start()
+            while isinstance(step, Attempt):
+                time.sleep(step.delay)
+                step = operation.resume(self._sender.make(step))
+            return step.value
+        finally:
+            operation.abandon()
+
+    def run_stream(self, call: StreamCall[E]) -> Stream[E]:
+        """Answer with a stream that has not been sent yet.
+
+        Raises:
+            LocalProtocolError: the client is closed, or the call lacks something it needs.
+        """
+        self._sender.check_open()
+        return BodyStream(self._sender, call.operation(self._config, random.random))
+
+    def with_options(
+        self,
+        *,
+        timeout: float | None = None,
+        max_retries: int | None = None,
+        version: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Self:
+        """A client like this one with other defaults, on the same connections: closing one closes both.
+
+        Args:
+            timeout, max_retries, version: None keeps what holds here.
+            headers: added to those sent with every request.
+
+        Raises:
+            LocalProtocolError: a value is malformed.
+        """
+        config = self._config.with_options(timeout=timeout, max_retries=max_retries, version=version, headers=headers)
+        other = copy(self)
+        other._config = config  # noqa: SLF001 - a client like this one
+        return other
+
+    def close(self) -> None:
+        """Close every connection, those in use too: their calls and streams fail. Idempotent, from any thread.
+
+        From now on every call raises `LocalProtocolError`.
+        """
+        self._sender.close()
+
+    def __enter__(self) -> Self:
+        """The client itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
+    ) -> None:
+        """Close."""
+        self.close()
+
+
+def _check_excluded(**arguments: object) -> None:
+    for name, value in arguments.items():
+        if value is not None:
+            raise LocalProtocolError(f"{name} and opener exclude each other: how to connect is the opener's business")
+
+
+def _nothing() -> None:
+    """A user's opener has no connections of ours to close."""
