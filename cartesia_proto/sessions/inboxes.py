@@ -1,0 +1,116 @@
+"""Events waiting for whoever reads a context.
+
+This module knows queues with a bound in bytes, one for each context. It must not know where events come from or who
+waits: a shell fills and empties it. Bounded, because a reader that falls behind must cost its own context, not the
+process.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Final, final
+
+from attrs import define, field
+
+from cartesia_proto.codecs.events import AudioChunk
+from cartesia_proto.sessions.events import TERMINAL, ContextEvent, Failed, overflow_error
+
+INBOX_BYTES: Final = 64 * 1024 * 1024
+"""Bytes that may wait for one reader: six minutes of pcm_f32le at 44.1 kHz (design: inboxes; protocol section 7.2)."""
+
+EVENT_BYTES: Final = 256
+"""What an event counts for beside what it carries, so that endless empty ones are bounded too; our choice."""
+
+
+@define
+class _Inbox:
+    events: deque[tuple[ContextEvent, int]] = field(factory=deque[tuple[ContextEvent, int]])  # each with its cost
+    size: int = 0
+    ended: bool = False  # its terminal event was put: nothing follows
+
+
+def _cost(event: ContextEvent) -> int:
+    """Bytes that an event keeps from being freed: audio exactly, text and numbers about as they were written."""
+    if isinstance(event, AudioChunk) and not event.extra:
+        return EVENT_BYTES + len(event.audio)
+    return EVENT_BYTES + len(event.audio) + len(repr(event))
+
+
+@final
+class Inboxes:
+    """One bounded queue for each context that is being read.
+
+    Args:
+        limit: bytes that may wait in one of them.
+    """
+
+    def __init__(self, limit: int = INBOX_BYTES) -> None:
+        self._limit = limit
+        self._inboxes: dict[str, _Inbox] = {}
+
+    def open(self, context_id: str) -> None:
+        """Begin to collect for a context."""
+        self._inboxes[context_id] = _Inbox()
+
+    def close(self, context_id: str) -> None:
+        """Stop collecting for a context, and drop what waits. Legal for one that is not open."""
+        self._inboxes.pop(context_id, None)
+
+    def put(self, events: Iterable[ContextEvent]) -> list[str]:
+        """File events under their contexts; those for a context not open here are dropped.
+
+        Where a queue would grow over the limit, the context's terminal event is put in their place: everything queued
+        is still delivered, then that failure, and nothing after it.
+
+        Returns:
+            The contexts to which that happened: tell the session with `TTSContext.overflow`.
+        """
+        return [event.context_id or "" for event in events if not self._file(event)]
+
+    def _file(self, event: ContextEvent) -> bool:
+        """Queue one event; False if it made its queue overflow."""
+        inbox = self._inboxes.get(event.context_id or "")
+        if inbox is None or inbox.ended:
+            return True
+        inbox.ended = isinstance(event, TERMINAL)
+        cost = _cost(event)
+        fits = inbox.ended or inbox.size + cost <= self._limit
+        if not fits:
+            inbox.ended = True
+            event, cost = Failed(event.context_id or "", overflow_error(event.context_id or "")), EVENT_BYTES
+        inbox.events.append((event, cost))
+        inbox.size += cost
+        return fits
+
+    def take(self, context_id: str) -> ContextEvent | None:
+        """The next event of a context, None while there is none."""
+        inbox = self._inboxes.get(context_id)
+        if inbox is None or not inbox.events:
+            return None
+        event, cost = inbox.events.popleft()
+        inbox.size -= cost
+        return event
+
+    def take_all(self, context_id: str) -> list[ContextEvent]:
+        """Everything that waits for a context."""
+        inbox = self._inboxes.get(context_id)
+        if inbox is None:
+            return []
+        events = [event for event, _ in inbox.events]
+        inbox.events.clear()
+        inbox.size = 0
+        return events
+
+    def drop(self, context_id: str) -> None:
+        """Drop what waits for a context, but for its terminal event, as barge-in does: nothing stale is played."""
+        inbox = self._inboxes.get(context_id)
+        if inbox is not None:
+            kept = [(event, cost) for event, cost in inbox.events if isinstance(event, TERMINAL)]
+            inbox.events, inbox.size = deque(kept), sum(cost for _, cost in kept)
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that wait in all of them."""
+        return sum(inbox.size for inbox in self._inboxes.values())
+
+    def __len__(self) -> int:
+        return len(self._inboxes)

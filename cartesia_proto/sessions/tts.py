@@ -1,0 +1,229 @@
+"""Text to speech over one WebSocket: many contexts, each ending exactly once.
+
+This module knows who an incoming message is for (protocol section 4.4), which ids may be used, and what ends everything
+at once. It must not know bytes, sockets, clocks or queues: messages and times come in, messages and events go out, and
+no event is kept. What one context says and remembers is in `context`.
+
+A session lives as long as its connection. Verbs return the message to send, so nothing can be forgotten in an outbox;
+whatever the peer says ends as events; a method you made illegal raises before anything is sent.
+"""
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from copy import copy
+from heapq import heapify, heappop, heappush, heapreplace
+from typing import Final, Unpack, final
+
+from cartesia_proto.codecs import json
+from cartesia_proto.codecs.events import ErrorEvent, build_events
+from cartesia_proto.config import Config
+from cartesia_proto.errors import CartesiaError, ConnectionLost, JsonValue, LocalProtocolError, RemoteProtocolError
+from cartesia_proto.sessions.context import TTSContext
+from cartesia_proto.sessions.events import ContextEvent
+from cartesia_proto.sessions.handshake import CredentialsIn, WebSocketRequest, websocket_request
+from cartesia_proto.sessions.settings import ContextSettings, lock_settings
+from cartesia_proto.sessions.states import Input
+
+RETIRED_IDS: Final = 1024
+"""How many ended ids are remembered, so that they are not used again (protocol section 4.5); our choice."""
+
+SHOWN: Final = 200
+"""Characters of a message that is no event which its error shows; our choice."""
+
+
+@final
+class TTSSession:
+    """Many contexts over one WebSocket connection.
+
+    Not for two threads at once; cheap enough to be guarded by one lock.
+
+    Args:
+        config: version, credentials and defaults.
+        random: chance in [0, 1), for context ids.
+
+    Attributes:
+        dropped_frames: messages that were for no open context, as late ones of a cancelled context are.
+    """
+
+    def __init__(self, config: Config, random: Callable[[], float]) -> None:
+        self.dropped_frames: int = 0
+        self._config = config
+        self._random = random
+        self._contexts: dict[str, TTSContext] = {}
+        self._retired: deque[str] = deque()
+        self._retired_ids: set[str] = set()
+        self._timers: list[tuple[float, str]] = []  # a heap; an entry may be earlier than its context's true deadline
+        self._lost: ConnectionLost | None = None
+
+    @property
+    def open_contexts(self) -> tuple[TTSContext, ...]:
+        """Contexts that have not ended, in the order they were opened."""
+        return tuple(self._contexts.values())
+
+    @property
+    def lost(self) -> ConnectionLost | None:
+        """How the connection ended, None while it stands."""
+        return self._lost
+
+    def handshake(self, credentials: CredentialsIn = "headers") -> WebSocketRequest:
+        """The request that opens the WebSocket, for any library or browser.
+
+        Args:
+            credentials: ``query`` puts version and access token in the URL, for browsers, which cannot set headers.
+
+        Raises:
+            LocalProtocolError: there are no credentials; or ``query`` with an API key.
+        """
+        return websocket_request(self._config, credentials)
+
+    def context(self, **settings: Unpack[ContextSettings]) -> TTSContext:
+        """Open a context. Its settings are locked: another voice or format is another context (protocol section 4.5).
+
+        Args:
+            See `ContextSettings`; `model_id`, `voice` and `output_format` are needed.
+
+        Raises:
+            LocalProtocolError: a setting is malformed, the id is in use or was used lately, or the connection is lost.
+        """
+        if self._lost is not None:
+            raise LocalProtocolError("the connection is lost: open the context on a new session")
+        locked = lock_settings(self._config.version, settings)
+        id = self._fresh_id() if locked.context_id is None else self._check_id(locked.context_id)
+        json.dumps({**locked.fields, "context_id": id})  # what JSON cannot carry is refused here, not by a push
+        context = TTSContext(id, locked, self)
+        self._contexts[id] = context
+        return context
+
+    def receive(self, message: str | bytes | memoryview, now: float) -> list[ContextEvent]:
+        """The events of one message. Never raises, whatever the peer says.
+
+        A message for an id that is not open is counted and dropped. One without an id belongs to the only open
+        context. An error without an id, or a text that is no JSON object, ends every open context.
+        """
+        try:
+            fields = json.loads(message)
+        except RemoteProtocolError as error:
+            return self._fail_all(Input.ERROR, _no_event(message, str(error)), now)
+        if not isinstance(fields, dict):
+            return self._fail_all(Input.ERROR, _no_event(message, "it is no JSON object"), now)
+        if fields.get("context_id") in (None, ""):
+            return self._receive_unaddressed(fields, now)
+        return self._deliver(self._addressee(fields["context_id"]), fields, now)
+
+    def connection_lost(self, code: int | None, reason: str, now: float) -> list[ContextEvent]:
+        """End every open context, once; the session opens no more.
+
+        Args:
+            code: the WebSocket close code, None where there was none (RFC 6455 section 7.1.5).
+            reason: the text that came with it.
+        """
+        if self._lost is not None:
+            return []
+        said = f"with code {code}" if code is not None else "without a closing handshake"
+        self._lost = ConnectionLost(
+            f"the connection ended {said}{f' ({reason})' if reason else ''}", code=code, reason=reason
+        )
+        return self._fail_all(Input.LOST, self._lost, now)
+
+    def deadline(self) -> float | None:
+        """When `handle_deadline` wants to be called, in monotonic seconds; None while nothing is timed."""
+        while self._timers:
+            when, id = self._timers[0]
+            context = self._contexts.get(id)
+            due = None if context is None else context.deadline()
+            if due is None:  # it has ended
+                heappop(self._timers)
+            elif due > when:
+                heapreplace(self._timers, (due, id))
+            else:
+                return due
+        return None
+
+    def handle_deadline(self, now: float) -> list[ContextEvent]:
+        """End the contexts that have been silent for too long; none if called early."""
+        events: list[ContextEvent] = []
+        while (due := self.deadline()) is not None and due <= now:
+            events += self._contexts[self._timers[0][1]].stall(now)
+        return events
+
+    # What contexts call.
+
+    def context_began(self, context: TTSContext) -> None:
+        """Watch a context's deadline: it has said its first word."""
+        due = context.deadline()
+        if due is not None:
+            heappush(self._timers, (due, context.id))
+
+    def context_ended(self, context: TTSContext) -> None:
+        """Forget a context, but for its id, which must not be used again."""
+        del self._contexts[context.id]
+        self._retired.append(context.id)
+        self._retired_ids.add(context.id)
+        if len(self._retired) > RETIRED_IDS:
+            self._retired_ids.discard(self._retired.popleft())
+        if len(self._timers) > 2 * len(self._contexts):  # most are of contexts that ended before their time
+            self._timers = [timer for timer in self._timers if timer[1] in self._contexts]
+            heapify(self._timers)
+
+    # Who a message is for.
+
+    def _receive_unaddressed(self, fields: Mapping[str, JsonValue], now: float) -> list[ContextEvent]:
+        error = _error_in(fields)
+        if error is not None:
+            return self._fail_all(Input.ERROR, error, now)
+        listening = [context for context in self._contexts.values() if context.listening]
+        return self._deliver(listening[0] if len(listening) == 1 else None, fields, now)
+
+    def _addressee(self, id: JsonValue) -> TTSContext | None:
+        context = self._contexts.get(id) if isinstance(id, str) else None
+        return context if context is not None and context.listening else None
+
+    def _deliver(self, context: TTSContext | None, fields: Mapping[str, JsonValue], now: float) -> list[ContextEvent]:
+        if context is None:
+            self.dropped_frames += 1
+            return []
+        return context.receive(fields, now)
+
+    def _fail_all(self, input: Input, error: CartesiaError, now: float) -> list[ContextEvent]:
+        return [event for context in self.open_contexts for event in context.fail(input, copy(error), now)]
+
+    # Which ids may be used.
+
+    def _check_id(self, id: str) -> str:
+        if not id:
+            raise LocalProtocolError("context_id is empty: leave it out to have one made")
+        if id in self._contexts:
+            raise LocalProtocolError(f"context_id {id!r} is in use")
+        if id in self._retired_ids:
+            raise LocalProtocolError(f"context_id {id!r} was used before on this connection: an id is good for once")
+        return id
+
+    def _fresh_id(self) -> str:
+        """A random UUID; where chance repeats itself, the next one that is free."""
+        number = sum(int(self._random() * 65536) << shift for shift in range(0, 128, 16))
+        while (id := _uuid(number)) in self._contexts or id in self._retired_ids:
+            number += 1
+        return id
+
+
+def _uuid(number: int) -> str:
+    """A UUID of version 4 made of 128 bits of chance (RFC 9562 section 5.4)."""
+    digits = f"{number:032x}"[-32:]
+    variant = "89ab"[int(digits[16], 16) % 4]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+
+
+def _error_in(fields: Mapping[str, JsonValue]) -> CartesiaError | None:
+    """The error that a message without an id is; None where it is something else, or malformed."""
+    try:
+        built = build_events(fields, "connection")
+    except RemoteProtocolError:
+        return None
+    return next((event.error for event in built if isinstance(event, ErrorEvent)), None)
+
+
+def _no_event(message: str | bytes | memoryview, reason: str) -> RemoteProtocolError:
+    """The error of a text that is no event; the first versions sent bare error texts (protocol section 4.1)."""
+    text = message if isinstance(message, str) else bytes(message[: 4 * SHOWN]).decode("utf-8", "replace")
+    shown = text[:SHOWN] + ("…" if len(text) > SHOWN else "")
+    return RemoteProtocolError(f"the server sent {shown!r}, which is no event: {reason}", path="$", scope="connection")

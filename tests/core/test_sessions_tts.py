@@ -1,0 +1,450 @@
+"""A session: who a message is for, which ids may be used, and what ends everything at once."""
+
+import json
+from collections.abc import Callable
+from typing import TypedDict, cast
+
+import pytest
+
+from cartesia_proto.audio.formats import RawFormat
+from cartesia_proto.codecs.events import AudioChunk, Done
+from cartesia_proto.config import Config
+from cartesia_proto.credentials import AccessToken
+from cartesia_proto.errors import (
+    ApiError,
+    CartesiaError,
+    ConnectionLost,
+    JsonValue,
+    LocalProtocolError,
+    RemoteProtocolError,
+    TimeoutError,
+)
+from cartesia_proto.sessions.context import TTSContext
+from cartesia_proto.sessions.events import Cancelled, ContextEnded, ContextEvent, Failed
+from cartesia_proto.sessions.states import State
+from cartesia_proto.sessions.tts import RETIRED_IDS, TTSSession
+from cartesia_proto.speech import GenerationConfig, VoiceLike
+from cartesia_proto.testing import half
+
+S16 = RawFormat("pcm_s16le", 8000)
+
+
+class _Settings(TypedDict):
+    model_id: str
+    voice: VoiceLike
+    output_format: RawFormat
+
+
+SETTINGS: _Settings = {"model_id": "sonic-3", "voice": "v", "output_format": S16}
+
+
+def _session() -> TTSSession:
+    return TTSSession(Config(), half)
+
+
+def _speaking(session: TTSSession, *ids: str, stall_timeout: float | None = None) -> list[TTSContext]:
+    contexts = [session.context(**SETTINGS, context_id=id, stall_timeout=stall_timeout) for id in ids]
+    for context in contexts:
+        context.push("Hello", 0.0)
+    return contexts
+
+
+def _frame(**fields: JsonValue) -> str:
+    return json.dumps(fields)
+
+
+def _chunk(context_id: str, data: str = "AAA=") -> str:
+    return _frame(type="chunk", data=data, context_id=context_id)
+
+
+def _failure(event: ContextEvent) -> CartesiaError:
+    assert isinstance(event, Failed)
+    return event.error
+
+
+# Who a message is for.
+
+
+FORMS: list[Callable[[str], str | bytes | memoryview]] = [
+    lambda text: text,
+    lambda text: text.encode(),
+    lambda text: memoryview(text.encode()),
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_messages_in_any_form(form: Callable[[str], str | bytes | memoryview]) -> None:
+    """As text, as bytes, and as a view into a buffer."""
+    session = _session()
+    _speaking(session, "a")
+    assert session.receive(form(_chunk("a")), 0.0) == [AudioChunk(b"\0\0", "a")]
+    assert session.receive(form(_frame(type="done", done=True, context_id="a")), 0.0) == [Done("a")]
+
+
+def test_contexts_interleave() -> None:
+    """Each hears its own and nothing else."""
+    session = _session()
+    first, second = _speaking(session, "a", "b")
+    assert list(session.open_contexts) == [first, second]
+    assert session.receive(_chunk("b"), 0.0) == [AudioChunk(b"\0\0", "b")]
+    assert session.receive(_chunk("a", "AQE="), 0.0) == [AudioChunk(b"\1\1", "a")]
+    assert session.receive(_frame(done=True, context_id="a"), 0.0) == [Done("a")]
+    assert list(session.open_contexts) == [second]
+    assert session.receive(_frame(error="no", context_id="b"), 0.0) == [second.terminal]
+    assert list(session.open_contexts) == []
+    assert session.dropped_frames == 0
+
+
+@pytest.mark.parametrize("id", ["other", "A", 5, True, ["a"], {"id": "a"}, 0, False, "new", "ended"])
+@pytest.mark.parametrize("fields", [{"type": "chunk", "data": "AAA="}, {"type": "error"}, {"done": True}, {"data": 5}])
+def test_frames_for_nobody(id: JsonValue, fields: dict[str, JsonValue]) -> None:
+    """For an id that is unknown, over, no id at all, or of a context that has not spoken: counted and dropped."""
+    session = _session()
+    (context,) = _speaking(session, "a")
+    session.context(**SETTINGS, context_id="new")
+    _speaking(session, "ended")[0].cancel(0.0)
+    assert session.receive(_frame(context_id=id, **fields), 0.0) == []
+    assert session.dropped_frames == 1
+    assert context.state is State.OPEN
+
+
+def test_cancel_swallows_what_comes_late() -> None:
+    """Forty late chunks and a late end: the reader hears none of them, and a new context only its own."""
+    session = _session()
+    (old,) = _speaking(session, "old")
+    assert session.receive(_chunk("old"), 0.0)
+    message, event = old.cancel(0.0)
+    assert message is not None
+    assert event == Cancelled("old")
+    (new,) = _speaking(session, "new")
+    heard: list[ContextEvent] = []
+    for _ in range(40):
+        heard += session.receive(_chunk("old", "////"), 1.0)
+        heard += session.receive(_chunk("new", "AQE="), 1.0)
+    heard += session.receive(_frame(done=True, context_id="old"), 2.0)
+    heard += session.receive(_frame(done=True, context_id="new"), 2.0)
+    assert heard == [AudioChunk(b"\1\1", "new")] * 40 + [Done("new")]
+    assert session.dropped_frames == 41
+    assert (old.terminal, new.terminal) == (Cancelled("old"), Done("new"))
+
+
+NO_ID: list[dict[str, JsonValue]] = [{}, {"context_id": None}, {"context_id": ""}]
+
+
+@pytest.mark.parametrize("no_id", NO_ID)
+def test_frames_without_an_id(no_id: dict[str, JsonValue]) -> None:
+    """They belong to the only context the server has heard of; with none or several they are dropped."""
+    session = _session()
+    chunk, end = _frame(type="chunk", data="AAA=", **no_id), _frame(done=True, **no_id)
+    session.context(**SETTINGS, context_id="new")
+    assert session.receive(chunk, 0.0) == []
+    assert session.dropped_frames == 1
+    _speaking(session, "a")
+    assert session.receive(chunk, 0.0) == [AudioChunk(b"\0\0", "a")]
+    (second,) = _speaking(session, "b")
+    assert session.receive(chunk, 0.0) == []
+    assert session.receive(end, 0.0) == []
+    assert session.dropped_frames == 3
+    second.cancel(0.0)
+    assert session.receive(end, 0.0) == [Done("a")]
+
+
+@pytest.mark.parametrize("no_id", NO_ID)
+@pytest.mark.parametrize("fields", [{"type": "error", "message": "m"}, {"error": "m"}, {"error": "m", "done": True}])
+def test_an_error_without_an_id(fields: dict[str, JsonValue], no_id: dict[str, JsonValue]) -> None:
+    """It concerns the connection, and ends every open context, also those that have not spoken."""
+    session = _session()
+    contexts = [*_speaking(session, "a", "b"), session.context(**SETTINGS, context_id="new")]
+    events = session.receive(_frame(**fields, **no_id), 0.0)
+    assert [event.context_id for event in events] == ["a", "b", "new"]
+    assert [context.terminal for context in contexts] == events
+    for event in events:
+        error = _failure(event)
+        assert isinstance(error, ApiError)
+        assert (error.message, error.scope) == ("m", "connection")
+    assert session.receive(_frame(**fields, **no_id), 0.0) == []
+    assert _speaking(session, "later")[0].state is State.OPEN
+
+
+def test_a_malformed_frame_without_an_id() -> None:
+    """It fails the only context it can be about; among several nobody knows, so it is dropped."""
+    session = _session()
+    _speaking(session, "a", "b")
+    assert session.receive(_frame(type="chunk", data=5), 0.0) == []
+    assert session.receive(_frame(type=5, error="?"), 0.0) == []
+    assert session.dropped_frames == 2
+    session.open_contexts[0].cancel(0.0)
+    (event,) = session.receive(_frame(type="chunk", data=5), 0.0)
+    assert isinstance(_failure(event), RemoteProtocolError)
+    assert event.context_id == "b"
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("Internal error", "'Internal error'"),
+        (b"Internal error", "'Internal error'"),
+        (memoryview(b"\xff\xfe garbage"), "'\ufffd\ufffd garbage'"),
+        ("", "''"),
+        ("[]", "it is no JSON object"),
+        ('"text"', "it is no JSON object"),
+        ("null", "it is no JSON object"),
+        ('{"context_id":"a"', "no acceptable JSON"),
+        ('{"context_id":"a","step_time":NaN}', "no acceptable JSON"),
+        ("[" * 1000, "nested more than"),
+        ("x" * 1000, "'" + "x" * 200 + "…'"),
+        ("\ud800", r"'\ud800'"),
+    ],
+)
+def test_what_is_no_event(message: str | bytes | memoryview, shown: str) -> None:
+    """A bare error text, as the first versions sent, or garbage: it ends every open context, and is shown in part."""
+    session = _session()
+    contexts = [*_speaking(session, "a", "b"), session.context(**SETTINGS)]
+    events = session.receive(message, 0.0)
+    assert [context.terminal for context in contexts] == events
+    for event in events:
+        error = _failure(event)
+        assert isinstance(error, RemoteProtocolError)
+        assert (error.path, error.scope) == ("$", "connection")
+        assert shown in str(error)
+        assert len(str(error)) < 1000
+
+
+# What ends everything.
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "words"),
+    [
+        (1000, "connection idle timeout", "the connection ended with code 1000 (connection idle timeout)"),
+        (1006, "", "the connection ended with code 1006"),
+        (None, "", "the connection ended without a closing handshake"),
+        (None, "reset by peer", "the connection ended without a closing handshake (reset by peer)"),
+    ],
+)
+def test_a_lost_connection(code: int | None, reason: str, words: str) -> None:
+    """Every open context ends, once; nothing can be opened any more, and what was open says why."""
+    session = _session()
+    contexts = [*_speaking(session, "a", "b"), session.context(**SETTINGS, context_id="new")]
+    contexts[1].finish(0.0)
+    events = session.connection_lost(code, reason, 5.0)
+    assert [context.terminal for context in contexts] == events
+    for event in events:
+        error = _failure(event)
+        assert error is not session.lost
+        assert isinstance(error, ConnectionLost)
+        assert (str(error), error.code, error.reason) == (words, code, reason)
+        assert (error.scope, error.retryable) == ("connection", True)
+    assert session.connection_lost(1001, "again", 6.0) == []
+    assert session.lost is not None
+    assert session.lost.code == code
+    assert session.open_contexts == ()
+    with pytest.raises(LocalProtocolError, match="the connection is lost: open the context on a new session"):
+        session.context(**SETTINGS)
+    for context in contexts:
+        assert context.timing.done_at == 5.0
+        with pytest.raises(ContextEnded) as caught:
+            context.push("more", 7.0)
+        assert caught.value.event is context.terminal
+    assert session.receive(_chunk("a"), 8.0) == []
+    assert session.dropped_frames == 1
+
+
+@pytest.mark.parametrize("message", [_frame(type="error", message="m"), "garbage", None])
+def test_every_context_has_an_error_of_its_own(message: str | None) -> None:
+    """One that readers in several threads may raise at the same time."""
+    session = _session()
+    _speaking(session, "a", "b", "c")
+    events = session.connection_lost(1006, "", 0.0) if message is None else session.receive(message, 0.0)
+    errors = [_failure(event) for event in events]
+    assert len({id(error) for error in errors}) == 3
+    assert len({(type(error), str(error), error.scope) for error in errors}) == 1
+
+
+def test_a_lost_connection_spares_what_is_over() -> None:
+    """A context that ended before has had its end."""
+    session = _session()
+    done, cancelled = _speaking(session, "a", "b")
+    assert session.lost is None
+    session.receive(_frame(done=True, context_id="a"), 0.0)
+    cancelled.cancel(0.0)
+    assert session.connection_lost(1006, "", 1.0) == []
+    assert (done.terminal, cancelled.terminal) == (Done("a"), Cancelled("b"))
+
+
+def test_deadlines() -> None:
+    """The earliest is told; those that have come end their contexts, in order, and no other."""
+    session = _session()
+    assert session.deadline() is None
+    (slow,) = _speaking(session, "slow", stall_timeout=9.0)
+    (fast,) = _speaking(session, "fast", stall_timeout=2.0)
+    (never,) = _speaking(session, "never")
+    silent = session.context(**SETTINGS, stall_timeout=1.0)
+    assert session.deadline() == 2.0
+    assert session.handle_deadline(1.9) == []
+    session.receive(_chunk("fast"), 1.9)
+    assert session.deadline() == 3.9
+    assert session.handle_deadline(2.0) == []
+    assert session.handle_deadline(3.9) == [fast.terminal]
+    assert session.deadline() == 9.0
+    slow.push("more", 8.0)
+    assert session.deadline() == 17.0
+    assert session.handle_deadline(100.0) == [slow.terminal]
+    assert session.deadline() is None
+    for context in (fast, slow):
+        assert context.terminal is not None
+        assert isinstance(_failure(context.terminal), TimeoutError)
+    assert session.open_contexts == (never, silent)
+    assert session.receive(_chunk("fast"), 101.0) == []
+
+
+def test_a_deadline_that_moved_makes_room_for_the_next() -> None:
+    """A context that was heard of waits behind one that was not."""
+    session = _session()
+    _speaking(session, "heard", stall_timeout=2.0)
+    _speaking(session, "silent", stall_timeout=3.0)
+    session.receive(_chunk("heard"), 1.9)
+    assert session.deadline() == 3.0
+    assert [event.context_id for event in session.handle_deadline(3.5)] == ["silent"]
+    assert session.deadline() == 3.9
+
+
+def test_several_deadlines_at_once() -> None:
+    """Each context that was silent for too long ends, in the order of the deadlines."""
+    session = _session()
+    for position, id in enumerate("abc"):
+        _speaking(session, id, stall_timeout=5.0 - position)
+    assert [event.context_id for event in session.handle_deadline(10.0)] == ["c", "b", "a"]
+
+
+def test_timers_do_not_outnumber_contexts() -> None:
+    """Contexts that ended long before their deadline leave nothing behind, while others go on."""
+    session = _session()
+    (living,) = _speaking(session, "living", stall_timeout=1.0)
+    for number in range(500):
+        (context,) = _speaking(session, str(number), stall_timeout=1e6)
+        context.cancel(0.0)
+        assert len(session._timers) <= 4  # pyright: ignore[reportPrivateUsage]  # only the inside shows it
+    assert session.deadline() == 1.0
+    living.cancel(0.0)
+    assert session.deadline() is None
+    assert session._timers == []  # pyright: ignore[reportPrivateUsage]  # only the inside shows it
+
+
+# Opening.
+
+
+def test_settings_are_sent_as_they_were_given() -> None:
+    """All of them; what was left out is not sent."""
+    session = TTSSession(Config(version="2026-03-01"), half)
+    context = session.context(
+        **SETTINGS,
+        language="de",
+        locale="de-AT",
+        normalization="off",
+        generation_config=GenerationConfig(speed=0.9),
+        add_timestamps=True,
+        add_phoneme_timestamps=False,
+        use_normalized_timestamps=True,
+        max_buffer_delay_ms=0,
+        pronunciation_dict_id="p",
+        speed="slow",
+        duration=2.5,
+        context_id="c",
+    )
+    assert json.loads(context.push("Servus", 0.0)) == {
+        "model_id": "sonic-3",
+        "voice": {"mode": "id", "id": "v"},
+        "output_format": {"container": "raw", "encoding": "pcm_s16le", "sample_rate": 8000},
+        "language": "de",
+        "locale": "de-AT",
+        "normalization": "off",
+        "generation_config": {"speed": 0.9},
+        "add_timestamps": True,
+        "add_phoneme_timestamps": False,
+        "use_normalized_timestamps": True,
+        "max_buffer_delay_ms": 0,
+        "pronunciation_dict_id": "p",
+        "speed": "slow",
+        "duration": 2.5,
+        "context_id": "c",
+        "transcript": "Servus",
+        "continue": True,
+    }
+
+
+def test_settings_are_locked() -> None:
+    """What the caller does to its mappings later is no concern of the context."""
+    voice = {"id": "v"}
+    wanted: dict[str, object] = {"container": "raw", "encoding": "pcm_s16le", "sample_rate": 8000}
+    context = _session().context(model_id="m", voice=voice, output_format=wanted, context_id="c")
+    first = context.push("a", 0.0)
+    voice["id"] = "other"
+    wanted["sample_rate"] = 44100
+    assert context.push("a", 0.0) == first
+    assert context.format == S16
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"voice": ""}, "voice names neither"),
+        ({"duration": float("nan")}, "duration is nan"),
+        ({"model_id": "\ud800"}, "lone surrogate"),
+        ({"context_id": "\ud800"}, "lone surrogate"),
+        ({"context_id": ""}, "context_id is empty: leave it out to have one made"),
+        ({"context_id": 5}, "context_id must be a string, not int"),
+        ({"context_id": "used"}, "context_id 'used' is in use"),
+        ({"context_id": "ended"}, "context_id 'ended' was used before on this connection"),
+    ],
+)
+def test_what_cannot_be_opened(changed: dict[str, object], message: str) -> None:
+    """The error names the setting; no context is opened."""
+    session = _session()
+    session.context(**SETTINGS, context_id="used")
+    _speaking(session, "ended")[0].cancel(0.0)
+    settings = cast("_Settings", {**SETTINGS, **changed})
+    with pytest.raises(LocalProtocolError, match=message):
+        session.context(**settings)
+    assert [context.id for context in session.open_contexts] == ["used"]
+
+
+def test_ids_are_random_uuids() -> None:
+    """Of version 4 (RFC 9562 section 5.4), as the official SDKs make them."""
+    numbers = iter(range(10**6))
+    session = TTSSession(Config(), lambda: (next(numbers) * 0.618034) % 1)
+    ids = [session.context(**SETTINGS).id for _ in range(100)]
+    assert len(set(ids)) == 100
+    for id in ids:
+        assert [len(part) for part in id.split("-")] == [8, 4, 4, 4, 12]
+        assert set(id) <= set("0123456789abcdef-")
+        assert (id[14], id[19] in "89ab") == ("4", True)
+
+
+@pytest.mark.parametrize("chance", [0.0, 0.5, 1 - 2**-53])
+def test_ids_differ_whatever_chance_says(chance: float) -> None:
+    """A constant in the place of chance, as tests have it, hangs nothing and repeats nothing."""
+    session = TTSSession(Config(), lambda: chance)
+    ids = [session.context(**SETTINGS).id for _ in range(50)]
+    assert len(set(ids)) == 50
+    session.open_contexts[0].cancel(0.0)
+    assert session.context(**SETTINGS).id not in ids
+
+
+def test_ids_are_good_for_once() -> None:
+    """The last 1,024 that ended are refused, however they ended; older ones are forgotten."""
+    session = _session()
+    for number in range(RETIRED_IDS + 1):
+        session.context(**SETTINGS, context_id=str(number)).cancel(0.0)
+    assert RETIRED_IDS == 1024
+    assert session.context(**SETTINGS, context_id="0").id == "0"
+    for number in (1, RETIRED_IDS):
+        with pytest.raises(LocalProtocolError, match="was used before"):
+            session.context(**SETTINGS, context_id=str(number))
+
+
+def test_the_handshake() -> None:
+    """As `websocket_request` makes it."""
+    session = TTSSession(Config(credentials=AccessToken("t")), half)
+    assert session.handshake().headers.get("Authorization") == "***"
+    assert session.handshake(credentials="query").url.endswith("access_token=t")
