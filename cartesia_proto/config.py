@@ -35,6 +35,12 @@ DEFAULT_TIMEOUT: Final = 60.0
 DEFAULT_MAX_RETRIES: Final = 2
 """Attempts after the first (protocol section 9.2: the documented default of the 2.x and 4.x SDKs)."""
 
+PING_INTERVAL: Final = 20.0
+"""Seconds of silence after which a WebSocket pings: the default of the `websockets` library, as is the next."""
+
+PING_TIMEOUT: Final = 20.0
+"""Seconds without any byte after a ping, after which the connection is lost."""
+
 BASE_URL_VARIABLE: Final = "CARTESIA_BASE_URL"
 """Environment variable of the 1.x and 4.x SDKs (protocol section 9.1)."""
 

@@ -13,7 +13,7 @@ The transports that have only a socket stand on it; they connect, move bytes and
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, Generic, TypeVar, assert_never, final
+from typing import Final, Generic, Protocol, TypeVar, assert_never, final
 from urllib.parse import urlsplit
 
 from cartesia_proto.config import Limits
@@ -29,12 +29,11 @@ from cartesia_proto.flow import Attempt, Decoder, Failure, Outcome
 from cartesia_proto.http import DEFAULT_PORTS, FilePart, Request, Response, Upload
 from cartesia_proto.wire.bodies import BodyCollector, check_head
 from cartesia_proto.wire.http1 import BodyData, ClientEvent, ClientLink, EndOfBody, ResponseHead
-from cartesia_proto.wire.link import HttpLink, LinkFailed
+from cartesia_proto.wire.link import LinkFailed
 from cartesia_proto.wire.pool import replace_stale
 from cartesia_proto.wire.proxy import Proxy, proxy_from_environment
 
 E = TypeVar("E")
-EventT = TypeVar("EventT")
 
 PIECE: Final = 64 * 1024
 """Bytes of a body written at once: the write timeout holds for each piece. As much as asyncio and trio read at once."""
@@ -61,8 +60,8 @@ class Exchange:
     __slots__ = ("_attempt", "_collector", "_complete", "_head_ok", "_received", "link", "streaming")
 
     def __init__(self, attempt: Attempt, limits: Limits) -> None:
-        self.link = ClientLink(attempt.timeout, limits)
-        self.streaming = False
+        self.link: ClientLink = ClientLink(attempt.timeout, limits)
+        self.streaming: bool = False
         self._attempt = attempt
         self._collector: BodyCollector | None = None
         self._head_ok = False
@@ -168,7 +167,7 @@ class StreamedBody(Generic[E]):
     __slots__ = ("_complete", "_decoder", "_failure", "_link", "over")
 
     def __init__(self, link: ClientLink, decoder: Decoder[E]) -> None:
-        self.over = False
+        self.over: bool = False
         self._link = link
         self._decoder = decoder
         self._complete = False
@@ -233,7 +232,39 @@ class StreamedBody(Generic[E]):
         return []
 
 
-def read_deadline(link: HttpLink[EventT], now: float) -> float:
+class ByteLink(Protocol):
+    """What moving the bytes of a link takes, whatever it speaks."""
+
+    def receive_data(self, data: bytes | bytearray | memoryview, now: float) -> None:
+        """Take bytes that arrived."""
+        ...
+
+    def receive_eof(self, now: float) -> None:
+        """Note that the peer will send nothing more."""
+        ...
+
+    def data_to_send(self) -> bytes:
+        """Everything queued for the wire since the last call."""
+        ...
+
+    def data_sent(self, now: float) -> None:
+        """Note that what `data_to_send` answered has left."""
+        ...
+
+    def send_failed(self) -> None:
+        """Note that bytes did not go out."""
+        ...
+
+    def deadline(self) -> float | None:
+        """When `handle_deadline` wants to be called, in monotonic seconds; None if never."""
+        ...
+
+    def handle_deadline(self, now: float) -> None:
+        """Do what is due."""
+        ...
+
+
+def read_deadline(link: ByteLink, now: float) -> float:
     """Until when a read that begins now may wait, in monotonic seconds; ``math.inf`` for ever.
 
     Counted from now, so that the time a reader spent elsewhere, such as on playing what it got, is not taken for the

@@ -1,0 +1,174 @@
+"""What arrives on an open WebSocket, made whole: messages, and the one thing that ends them.
+
+This module knows when wsproto is fed and what it means by what it tells, how long a message may become, and when the
+fast lane may be taken. It must not know the handshake, time, nor what is sent: the link answers what it is told here.
+
+Theory of operation.
+
+* A frame is looked at when its header is whole and again when all of it is, never in between; so no event depends on
+  how the bytes were cut. wsproto is given a header at once, so that it can refuse the frame before its payload is
+  waited for, and the payload in slices, so that what one inflates to is counted before the next is fed.
+* The fast lane takes whole text messages past wsproto. It is open to a client while no fragmented message is open and
+  no close was sent or seen. A property test holds it equal to wsproto.
+* wsproto tells a peer's violation as if the peer had closed, but stays open: that is how the two are told apart.
+"""
+
+from collections.abc import Callable
+from typing import Final, TypeAlias, final
+
+import wsproto.events as heard
+from attrs import frozen
+from wsproto.connection import Connection, ConnectionState
+
+from cartesia_proto.wire.frames import BinaryMessage, FrameBuffer, FrameHeader, TextMessage
+
+NOT_UTF8: Final = 1007
+TOO_BIG: Final = 1009
+"""Close codes of RFC 6455 section 7.4.1."""
+
+_SLICE: Final = 16 * 1024
+"""Bytes fed to wsproto at once; deflate makes of them at most 16 MiB (a ratio of 1,032), which the limit then meets."""
+
+Message: TypeAlias = TextMessage | BinaryMessage
+
+
+@final
+@frozen
+class PeerClosed:
+    """The peer sent a close frame; the code is 1005 where it gave none."""
+
+    code: int
+    reason: str
+
+
+@final
+@frozen
+class Violation:
+    """The peer broke the protocol; the code is the one to close with."""
+
+    code: int
+    words: str
+
+
+Ending: TypeAlias = PeerClosed | Violation
+
+
+@final
+class MessageReader:
+    """Reads what one peer says; made once the handshake is done.
+
+    Args:
+        connection: wsproto's; the link sends through it, nothing else receives through it.
+        buffer: what was received.
+        limit: bytes that a message may have, inflated.
+        tell: called with every message that has become whole.
+        fast_lane: whole text frames may go past wsproto. Never for a server: it must refuse what is not masked.
+
+    Attributes:
+        ping: the payload of the last ping, until the link takes it away.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        buffer: FrameBuffer,
+        limit: int,
+        tell: Callable[[Message], None],
+        *,
+        fast_lane: bool,
+    ) -> None:
+        self.ping: bytes | None = None
+        self._connection = connection
+        self._buffer = buffer
+        self._limit = limit
+        self._tell = tell
+        self._fast_lane = fast_lane
+        self._frame: FrameHeader | None = None  # wsproto has its header, the payload is awaited
+        self._fragmented = False
+        self._dropping = False
+        self._message = bytearray()
+        self._ending: Ending | None = None
+
+    def drop_messages(self) -> None:
+        """Tell no more messages: we have closed, and await the peer's close frame alone."""
+        self._dropping = True
+        self._message = bytearray()
+
+    def read(self) -> Ending | None:
+        """Tell every message that is whole; answer with what ended them, if anything, after which nothing is read."""
+        while self._ending is None:
+            if self._fast_lane and self._frame is None and not (self._fragmented or self._dropping):
+                front = self._buffer.take_texts(self._tell)
+                if front == "incomplete":
+                    return None
+                if front == "not utf-8":
+                    return _NOT_UTF8
+            if not (self._take_header() if self._frame is None else self._take_payload(self._frame)):
+                return None
+        return self._ending
+
+    def _take_header(self) -> bool:
+        """Give wsproto the next header; False if it is not whole."""
+        header = self._buffer.header()
+        if header is None:
+            return False
+        self._frame = header
+        self._feed(self._buffer.take(header.size))
+        if not header.control and len(self._message) + header.payload > self._limit:
+            self._end(self._too_big)
+        return True
+
+    def _take_payload(self, frame: FrameHeader) -> bool:
+        """Give wsproto the payload that belongs to its header; False if it is not whole."""
+        if len(self._buffer) < frame.payload:
+            return False
+        self._frame = None
+        for start in range(0, frame.payload, _SLICE):
+            self._feed(self._buffer.take(min(_SLICE, frame.payload - start)))
+        return True
+
+    def _feed(self, data: bytes) -> None:
+        if self._ending is not None:
+            return
+        self._connection.receive_data(data)
+        for event in self._connection.events():
+            match event:
+                case heard.TextMessage() | heard.BytesMessage():
+                    self._take_piece(event)
+                case heard.Ping():
+                    self.ping = bytes(event.payload)
+                case heard.CloseConnection():
+                    self._take_close(event)
+                case _:  # a pong: like every byte, it was a sign of life
+                    pass
+
+    def _take_piece(self, piece: heard.TextMessage | heard.BytesMessage) -> None:
+        """A piece of a message: wsproto tells what it makes of each slice."""
+        self._fragmented = not piece.message_finished
+        if self._dropping:
+            return
+        self._message += piece.data.encode() if isinstance(piece, heard.TextMessage) else piece.data
+        if len(self._message) > self._limit:
+            self._end(self._too_big)
+        elif piece.message_finished:
+            whole, self._message = bytes(self._message), bytearray()
+            self._tell(TextMessage(whole) if isinstance(piece, heard.TextMessage) else BinaryMessage(whole))
+
+    def _take_close(self, event: heard.CloseConnection) -> None:
+        code, words = int(event.code), event.reason or ""
+        if self._connection.state in {ConnectionState.REMOTE_CLOSING, ConnectionState.CLOSED}:
+            self._end(PeerClosed(code, words))
+        else:
+            self._end(_NOT_UTF8 if code == NOT_UTF8 else Violation(code, words))
+
+    def _end(self, ending: Ending) -> None:
+        self._ending = self._ending or ending
+        self._message = bytearray()
+
+    @property
+    def _too_big(self) -> Violation:
+        return Violation(TOO_BIG, f"a message is longer than the limit of {self._limit} bytes")
+
+
+_NOT_UTF8: Final = Violation(NOT_UTF8, "a text is no UTF-8")
+"""In these words on both paths: wsproto's depend on how it was fed."""
