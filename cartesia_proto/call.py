@@ -9,6 +9,7 @@ the former, `transports` the latter.
     client.call(value)              the same
 """
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from functools import wraps
@@ -132,7 +133,7 @@ class Awaiting(Protocol):
 class Plan(ABC, Generic[B_co, A_co]):
     """The base of all calls: what is asked, and what a blocking and an awaiting client answer.
 
-    Frozen, comparable, hashable, and picklable unless a header in its options is a secret.
+    Frozen, comparable, hashable, and picklable unless a header in its options, or a parameter, looks like a secret.
     """
 
     route: Route
@@ -214,8 +215,9 @@ class Call(Plan[T_co, Coroutine[object, Never, T_co]]):
 
 def _check_path(path: str) -> str:
     if not path.startswith("/") or not path.isascii() or any(not "!" <= c <= "~" or c in "?#" for c in path):
+        shown = re.split("[?#]", path)[0]  # what follows may be a secret
         raise LocalProtocolError(
-            f"{path!r} is no path: it must begin with a slash and be percent-encoded, without query"
+            f"{shown!r} is no path: it must begin with a slash and be percent-encoded, without query"
         )
     return path
 

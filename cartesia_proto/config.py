@@ -100,20 +100,25 @@ def check_version(version: str) -> str:
     """
     try:
         well_formed = date.fromisoformat(version).isoformat() == version
-    except ValueError:
+    except (TypeError, ValueError):
         well_formed = False
     if not well_formed:
         raise LocalProtocolError(f"version {version!r} is no date of the form YYYY-MM-DD")
     return version
 
 
+def _is_number(value: object, kinds: tuple[type, ...]) -> bool:
+    """Whether a value is of these kinds; callers need not check types, and `bool` is an `int`."""
+    return isinstance(value, kinds) and not isinstance(value, bool)
+
+
 def check_timeout(seconds: float) -> float:
     """A timeout in seconds; ``math.inf`` waits for ever.
 
     Raises:
-        LocalProtocolError: it is not above zero.
+        LocalProtocolError: it is no number above zero.
     """
-    if not seconds > 0:
+    if not _is_number(seconds, (int, float)) or not seconds > 0:
         raise LocalProtocolError(f"a timeout must be above 0 seconds, not {seconds!r}")
     return float(seconds)
 
@@ -122,9 +127,9 @@ def check_max_retries(count: int) -> int:
     """A number of attempts after the first.
 
     Raises:
-        LocalProtocolError: it is negative.
+        LocalProtocolError: it is no integer, or negative.
     """
-    if count < 0:
+    if not _is_number(count, (int,)) or count < 0:
         raise LocalProtocolError(f"max_retries must be 0 or more, not {count!r}")
     return count
 

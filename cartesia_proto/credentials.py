@@ -55,8 +55,10 @@ class Secret:
         raise TypeError("a secret refuses to be pickled: pass the key or token to the other process by another way")
 
 
-def _visible_ascii(what: str, value: str) -> Secret:
+def _visible_ascii(what: str, value: object) -> Secret:
     """Refuse what no header could carry, in words that never repeat the value (RFC 9110 section 5.5)."""
+    if not isinstance(value, str):
+        raise LocalProtocolError(f"the {what} must be a string, not {type(value).__name__}")
     if not value:
         raise LocalProtocolError(f"the {what} is empty")
     for position, character in enumerate(value):
@@ -83,8 +85,8 @@ class ApiKey:
     """An API key, ``sk_car_…`` (protocol section 1.2).
 
     Raises:
-        LocalProtocolError: the value is empty, or has a character that no header can carry. The message names the
-            position, never the value.
+        LocalProtocolError: the value is no string, is empty, or has a character that no header can carry. The message
+            names the position, never the value.
     """
 
     value: Secret = field(converter=_api_key)

@@ -131,6 +131,7 @@ def exchange(request: Request, terms: Terms, how: How) -> Flow[Response]:
         if isinstance(outcome, Response):
             if outcome.ok or (how == "upgrade" and outcome.status == 101):
                 return outcome
+            outcome = request.without_echo(outcome)
             target = redirect_target(request, outcome)
             if target is not None and redirects < MAX_REDIRECTS:
                 request, delay, redirects = evolve(request, url=target), 0.0, redirects + 1

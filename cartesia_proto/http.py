@@ -9,10 +9,10 @@ credentials, a form not yet encoded. A `Request` is what a transport sends: abso
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final, Literal, Protocol, TypeAlias, final, runtime_checkable
-from urllib.parse import quote, urlencode, urlsplit
+from typing import Final, Literal, Protocol, SupportsIndex, TypeAlias, final, runtime_checkable
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
-from attrs import Factory, field, frozen
+from attrs import Factory, evolve, field, frozen
 
 from cartesia_proto.credentials import REDACTED, Secret
 from cartesia_proto.errors import JsonValue, LocalProtocolError
@@ -27,16 +27,27 @@ DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
 _FORBIDDEN_IN_VALUE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # RFC 9110 section 5.5: no control but tab
-_SECRET_NAME: Final = re.compile(r"auth|cookie|key|token|secret|password", re.IGNORECASE)
+_SECRET_NAME: Final = re.compile(r"auth|cookie|key(?!term)|token|secret|password", re.IGNORECASE)
+"""`keyterm` is a parameter of speech to text (protocol section 2.0)."""
+
+SHORTEST_ECHO: Final = 8
+"""Characters from which on a secret is looked for in what a server says. Our choice: real ones have tens, and a shorter
+one could be a word of any honest sentence."""
 
 
 def looks_secret(name: str) -> bool:
-    """Whether a header or query parameter of this name is treated as a secret: never shown, never pickled."""
+    """Whether a header or parameter of this name is treated as a secret: never shown, never pickled."""
     return _SECRET_NAME.search(name) is not None
 
 
+def _header_text(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise LocalProtocolError(f"the value of header {name} must be a string, not {type(value).__name__}")
+    return value
+
+
 def _header(name: str, value: str | Secret) -> tuple[str, str | Secret]:
-    text = value.reveal() if isinstance(value, Secret) else value
+    text = _header_text(name, value.reveal() if isinstance(value, Secret) else value)
     if not _TOKEN.fullmatch(name):
         raise LocalProtocolError(f"{name!r} is no header name (RFC 9110 section 5.6.2)")
     if _FORBIDDEN_IN_VALUE.search(text):
@@ -271,6 +282,38 @@ class Request:
         """Whether sending it twice does what sending it once does."""
         return self.method in IDEMPOTENT_METHODS
 
+    def without_echo(self, response: "Response") -> "Response":
+        """A response in which this request's own secrets, which a server may repeat in an error, show as ``***``."""
+        in_headers = [word for _, value in self.headers if isinstance(value, Secret) for word in value.reveal().split()]
+        secrets = [secret for secret in (*in_headers, *self._in_query()) if len(secret) >= SHORTEST_ECHO]
+
+        def hidden(text: str) -> str:
+            for secret in secrets:
+                text = text.replace(secret, REDACTED)
+            return text
+
+        headers = Headers.received((name, hidden(value)) for name, value in response.headers.reveal())
+        return evolve(response, headers=headers, body=hidden(response.body.decode("latin-1")).encode("latin-1"))
+
+    def _in_query(self) -> Iterator[str]:
+        """The secrets of the URL, as they stand there and as they are meant."""
+        for pair in urlsplit(self.url).query.split("&"):
+            name, _, value = pair.partition("=")
+            if value and looks_secret(unquote(name)):
+                yield from (value, unquote(value))
+
+    def __copy__(self) -> "Request":
+        return self
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "Request":
+        return self
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[object, ...]:
+        """Refuse to be pickled with a secret in the URL; the headers refuse by themselves."""
+        if any(self._in_query()):
+            raise TypeError("a request whose URL carries a secret refuses to be pickled")
+        return super().__reduce_ex__(protocol)
+
 
 @frozen
 class Response:
@@ -292,28 +335,44 @@ class Response:
 
 
 def redact_url(url: str) -> str:
-    """A URL fit to be shown: no user name or password, and no value of a secret-looking query parameter."""
+    """A URL fit to be shown: no user name or password, and no value of a secret-looking parameter, also after a #."""
     parts = urlsplit(url)
     netloc = parts.netloc.rpartition("@")[2]
-    query = "&".join(
-        f"{name}={REDACTED}" if looks_secret(name) else pair
-        for pair in parts.query.split("&")
+    return parts._replace(netloc=netloc, query=_redact(parts.query), fragment=_redact(parts.fragment)).geturl()
+
+
+def _redact(pairs: str) -> str:
+    return "&".join(
+        f"{name}={REDACTED}" if looks_secret(unquote(name)) else pair
+        for pair in pairs.split("&")
         for name in [pair.partition("=")[0]]
     )
-    return parts._replace(netloc=netloc, query=query).geturl()
 
 
-def path_segment(name: str, value: str) -> str:
+def path_segment(name: str, value: object) -> str:
     """Percent-encode an id for use in a path (RFC 3986 section 3.3).
 
     Raises:
-        LocalProtocolError: the id is empty, ``.`` or ``..``: it would name another resource than the one meant.
+        LocalProtocolError: the id is no string, has a lone surrogate, or is empty, ``.`` or ``..``: it would name
+            another resource than the one meant.
     """
+    if not isinstance(value, str):
+        raise LocalProtocolError(f"{name} must be a string, not {type(value).__name__}")
     if value in ("", ".", ".."):
         raise LocalProtocolError(f"{name} must not be {value!r}: it would name another resource")
-    return quote(value, safe="")
+    try:
+        return quote(value, safe="")
+    except UnicodeEncodeError:
+        raise LocalProtocolError(f"{name} has a lone surrogate, which UTF-8 cannot carry") from None
 
 
 def encode_query(pairs: Iterable[tuple[str, str]]) -> str:
-    """The query part of a URL; brackets in names are encoded as the official SDK does (protocol section 2.0)."""
-    return urlencode(list(pairs), quote_via=quote)
+    """The query part of a URL; brackets in names are encoded as the official SDK does (protocol section 2.0).
+
+    Raises:
+        LocalProtocolError: a name or value has a lone surrogate.
+    """
+    try:
+        return urlencode(list(pairs), quote_via=quote)
+    except UnicodeEncodeError:
+        raise LocalProtocolError("the query has a lone surrogate, which UTF-8 cannot carry") from None

@@ -5,7 +5,7 @@ and how to give it back as JSON, as a query and as a form. It must not know any 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TypeAlias, cast, final
+from typing import Self, TypeAlias, cast, final
 
 import attrs
 
@@ -20,6 +20,8 @@ Frozen: TypeAlias = "bool | int | float | str | bytes | tuple[Frozen, ...] | Par
 @final
 class Parameters(Mapping[str, Frozen]):
     """An immutable, hashable mapping of argument names to frozen values; order does not count for equality.
+
+    A value whose name looks secret is not shown, and refuses pickling with `TypeError`.
 
     Raises:
         LocalProtocolError: a value is of a kind that no request can carry; the message names where it stands.
@@ -47,7 +49,16 @@ class Parameters(Mapping[str, Frozen]):
     def __hash__(self) -> int:
         return hash(frozenset(self._items.items()))
 
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        return self
+
     def __reduce__(self) -> "tuple[type[Parameters], tuple[dict[str, Frozen]]]":
+        secret = next((name for name, value in self._items.items() if value is not None and looks_secret(name)), None)
+        if secret is not None:
+            raise TypeError(f"parameters refuse to be pickled with a secret in them, as {secret!r} seems to be")
         return Parameters, (self._items,)
 
     def __repr__(self) -> str:

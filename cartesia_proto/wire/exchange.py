@@ -275,6 +275,17 @@ def read_deadline(link: ByteLink, now: float) -> float:
     return math.inf if deadline is None else deadline
 
 
+def connection_broke(link: ByteLink, now: float) -> None:
+    """Tell a link that its connection did not end but broke: it was reset, or TLS stopped without a close_notify.
+
+    For HTTP that makes a difference, see `HttpLink.connection_lost`; a WebSocket has an end of its own.
+    """
+    if isinstance(link, ClientLink):
+        link.connection_lost(now)
+    else:
+        link.receive_eof(now)
+
+
 def choose_proxy(proxy: str | None, base_url: str, environ: Mapping[str, str]) -> Proxy | None:
     """The proxy that holds for a client: the explicit one, none if that is empty, else what the environment names.
 

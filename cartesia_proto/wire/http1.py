@@ -161,8 +161,16 @@ class ServerLink(HttpLink[RequestHead | BodyData | EndOfBody]):
             LocalProtocolError: as `send_head`; or a 204 or 304 has a body.
         """
         self.send_head(response, len(response.body))
-        self.send_body(b"" if self._method == "HEAD" else response.body)
+        self.send_body(response.body)
         self.end_response()
+
+    def send_body(self, data: bytes) -> None:
+        """Queue bytes of the body; to HEAD they are left out.
+
+        Raises:
+            LocalProtocolError: as `HttpLink.send_body`.
+        """
+        super().send_body(b"" if self._method == "HEAD" else data)
 
     def send_head(self, response: Response, content_length: int | None) -> None:
         """Queue a response's head; the body follows by `send_body` and `end_response`.

@@ -79,6 +79,7 @@ class HttpLink(ABC, Generic[EventT]):
         self._parsed = False  # an event came out of h11 since _unparsed was counted
         self._eof = False
         self._eof_told = False
+        self._broken = False  # the input has no end, it merely stopped
         self._failed = False
         self._started = False  # a byte of the present message has arrived
         self._in_body = False
@@ -101,6 +102,15 @@ class HttpLink(ABC, Generic[EventT]):
         self._progress = now
         self._eof = True
         self._pump()
+
+    def connection_lost(self, now: float) -> None:
+        """Note that the connection broke, which is no end: it was reset, or TLS ended without a close_notify.
+
+        A body that lasts to the end of the connection is cut by it (RFC 9112 section 9.8), and the link fails; in all
+        other cases this is as `receive_eof`.
+        """
+        self._broken = True
+        self.receive_eof(now)
 
     def next_event(self) -> EventT | LinkFailed | None:
         """The next thing the peer said, or None until more bytes arrive."""
@@ -275,7 +285,10 @@ class HttpLink(ABC, Generic[EventT]):
             self._connection.receive_data(piece)
         elif self._eof and not self._eof_told:
             self._eof_told = True
-            self._connection.receive_data(b"")
+            if self._broken and self._connection.their_state is h11.SEND_BODY:
+                self._fail(self._cut())
+            else:
+                self._connection.receive_data(b"")
         else:
             return False
         return True

@@ -444,3 +444,11 @@ def test_no_path(path: str) -> None:
     """A path begins with a slash and is percent-encoded; the query is an argument of its own."""
     with pytest.raises(LocalProtocolError, match="is no path"):
         Call.json("GET", path)
+
+
+@pytest.mark.parametrize("path", ["/a?api_key=C4n4ry", "a#access_token=C4n4ry"])
+def test_what_follows_a_path_is_not_repeated(path: str) -> None:
+    """It may be a secret."""
+    with pytest.raises(LocalProtocolError, match="a' is no path") as caught:
+        Call.json("GET", path)
+    assert "C4n4ry" not in str(caught.value)

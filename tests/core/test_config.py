@@ -4,6 +4,7 @@ import copy
 import math
 import pickle
 import traceback
+from typing import Any, cast
 
 import pytest
 
@@ -106,6 +107,22 @@ def test_timeout() -> None:
     for wrong in (0, -1, math.nan):
         with pytest.raises(LocalProtocolError, match="above 0 seconds"):
             Config(timeout=wrong)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "complaint"),
+    [
+        ("timeout", "20", "a timeout must be above 0 seconds, not '20'"),
+        ("timeout", True, "a timeout must be above 0 seconds, not True"),
+        ("max_retries", "2", "max_retries must be 0 or more, not '2'"),
+        ("max_retries", 2.5, "max_retries must be 0 or more, not 2.5"),
+        ("version", 20260814, "version 20260814 is no date"),
+    ],
+)
+def test_values_of_a_wrong_type(option: str, value: object, complaint: str) -> None:
+    """From a file or the environment, say; the message names the option."""
+    with pytest.raises(LocalProtocolError, match=complaint):
+        configure({}, **cast("dict[str, Any]", {option: value}))
 
 
 def test_max_retries() -> None:

@@ -5,6 +5,7 @@ import io
 import logging
 import pickle
 import traceback
+from typing import cast
 
 import pytest
 
@@ -64,6 +65,8 @@ def test_secret_compares_by_value() -> None:
         (CANARY + "\x00", "a space or control character"),
         (CANARY + "é", "not ASCII"),
         (CANARY + "\u2028", "not ASCII"),
+        (cast("str", CANARY.encode()), "must be a string, not bytes"),
+        (cast("str", [CANARY]), "must be a string, not list"),
     ],
 )
 def test_malformed(kind: type[ApiKey] | type[AccessToken], value: str, complaint: str) -> None:

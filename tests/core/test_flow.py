@@ -202,6 +202,26 @@ def test_a_refused_redirect_says_where_to() -> None:
     assert "what is no URL" in str(final_error(redirect(301, "https://[::1")))
 
 
+@pytest.mark.parametrize(
+    "response",
+    [
+        Response(401, body=b'{"title": "Unauthorized", "message": "no such key: sk_car_C4n4ry"}'),
+        Response(500, body=b"Authorization: Bearer sk_car_C4n4ry"),
+        Response(502, Headers.received([("Content-Type", "text/html")]), b"<title>sk_car_C4n4ry</title>"),
+        redirect(302, "https://login.example/?for=sk_car_C4n4ry"),
+        Response(400, Headers.received([("X-Request-Id", "sk_car_C4n4ry")])),
+    ],
+)
+def test_a_server_that_repeats_the_key(response: Response) -> None:
+    """Error bodies end in logs: the key does not."""
+    request = Request("POST", "https://h.example/a", Headers([("Authorization", "Bearer sk_car_C4n4ry")]))
+    error = fail(request, [response], max_retries=0)
+    assert isinstance(error, ApiError)
+    assert error.status_code == response.status
+    assert "C4n4ry" not in f"{error!r}{error.__dict__!r}{error}"
+    assert "***" in str(error)
+
+
 def test_at_most_five_redirects() -> None:
     """Five are followed, the sixth is an ApiError; retries are counted apart."""
     attempts, _ = play(GET, [*[redirect(302, f"/{n}") for n in range(5)], Response(200)])

@@ -3,6 +3,7 @@
 import copy
 import pickle
 from pathlib import Path, PurePosixPath
+from typing import cast
 
 import attrs
 import pytest
@@ -226,6 +227,9 @@ def test_response() -> None:
         (f"https://u:{CANARY}@h:1/p", "https://h:1/p"),
         (f"https://h/?api_key={CANARY}&x=1&TOKEN={CANARY}", "https://h/?api_key=***&x=1&TOKEN=***"),
         (f"//{CANARY}@h/", "//h/"),
+        (f"https://h/#access_token={CANARY}&x=1", "https://h/#access_token=***&x=1"),
+        (f"https://h/?%61pi%5F%6Bey={CANARY}", "https://h/?%61pi%5F%6Bey=***"),
+        ("/voices?limit=1&keyterm=b#top", "/voices?limit=1&keyterm=b#top"),
     ],
 )
 def test_redact_url(url: str, shown: str) -> None:
@@ -254,6 +258,57 @@ def test_refused_path_segment(value: str) -> None:
     """An id that would name another resource is refused by name."""
     with pytest.raises(LocalProtocolError, match="voice_id must not be"):
         path_segment("voice_id", value)
+
+
+@pytest.mark.parametrize("value", [None, 5, b"a"])
+def test_an_id_that_is_no_string(value: object) -> None:
+    """The message names it; nothing is made of None."""
+    with pytest.raises(LocalProtocolError, match=f"voice_id must be a string, not {type(value).__name__}"):
+        path_segment("voice_id", value)
+
+
+def test_what_utf_8_cannot_carry() -> None:
+    """A lone surrogate is refused by name, in a path as in a query."""
+    with pytest.raises(LocalProtocolError, match="voice_id has a lone surrogate"):
+        path_segment("voice_id", "\ud800")
+    with pytest.raises(LocalProtocolError, match="the query has a lone surrogate"):
+        encode_query([("q", "\ud800")])
+
+
+@pytest.mark.parametrize("value", [5, None, b"x"])
+def test_a_header_that_is_no_string(value: object) -> None:
+    """The message names the header."""
+    fields = cast("list[tuple[str, str]]", [("X-A", value)])
+    with pytest.raises(LocalProtocolError, match=f"header X-A must be a string, not {type(value).__name__}"):
+        Headers(fields)
+
+
+def test_a_request_with_a_secret_in_its_url_is_not_pickled() -> None:
+    """It is no less a secret than one in a header."""
+    with pytest.raises(TypeError, match="refuses to be pickled"):
+        pickle.dumps(Request("GET", f"https://h/?access_token={CANARY}", Headers()))
+    plain = Request("GET", "https://h/?a=b", Headers())
+    assert pickle.loads(pickle.dumps(plain)) == plain
+
+
+def test_an_echo_is_hidden() -> None:
+    """What a server repeats of a request's secrets shows as ``***``, in its body and in its headers."""
+    request = Request(
+        "GET", "https://h/?x=1&access_token=C4n4ry%2FQuery", Headers([("Authorization", f"Bearer {CANARY}key")])
+    )
+    said = f"no {CANARY}key, nor Bearer {CANARY}key, C4n4ry/Query, C4n4ry%2FQuery"
+    heard = request.without_echo(Response(401, Headers.received([("X-Why", said), ("Cookie", said)]), said.encode()))
+    hidden = "no ***, nor Bearer ***, ***, ***"
+    assert heard == Response(401, Headers.received([("X-Why", hidden), ("Cookie", hidden)]), hidden.encode())
+
+
+def test_short_secrets_are_not_looked_for() -> None:
+    """A word of a few letters stands in many an honest sentence."""
+    request = Request("GET", "https://h/?key=", Headers([("X-API-Key", "message")]))
+    response = Response(400, body=b'{"message": "no"}')
+    assert request.without_echo(response) == response
+    longer = Request("GET", "https://h/", Headers([("X-API-Key", "messages")]))
+    assert longer.without_echo(Response(400, body=b"messages")).body == b"***"
 
 
 def test_encode_query() -> None:

@@ -53,6 +53,17 @@ def test_repr_hides_what_looks_secret() -> None:
     assert "seen" in shown
 
 
+@pytest.mark.parametrize("secret", [Parameters(api_key="CANARY"), Parameters(query={"access_token": "CANARY"})])
+def test_what_looks_secret_is_not_pickled(secret: Parameters) -> None:
+    """At any depth; copies are the same value."""
+    with pytest.raises(TypeError, match="refuse to be pickled") as caught:
+        pickle.dumps(secret)
+    assert "CANARY" not in str(caught.value)
+    assert copy.copy(secret) is copy.deepcopy(secret) is secret
+    absent = Parameters(api_key=None, keyterm=("a",))
+    assert pickle.loads(pickle.dumps(absent)) == absent
+
+
 def test_later_changes_do_not_reach_it() -> None:
     """Changing what was handed over does not change what was asked."""
     words, controls, samples = ["a"], {"speed": [1]}, bytearray(b"ab")

@@ -23,11 +23,14 @@ from cartesia_proto.wire.exchange import (
     StreamedBody,
     check_ways_out,
     choose_proxy,
+    connection_broke,
     could_not_connect,
     read_deadline,
     timed_out,
     upload,
 )
+from cartesia_proto.wire.link import LinkFailed
+from cartesia_proto.wire.proxy import ConnectLink, Proxy
 
 URL = "https://api.test/thing"
 FILE = FilePart("clip", "/tmp/clip.wav")
@@ -394,6 +397,22 @@ def test_a_read_that_nothing_bounds() -> None:
     made = exchange()
     answered(made, reply(200))
     assert read_deadline(made.link, 2.0) == math.inf
+
+
+def test_a_connection_that_breaks() -> None:
+    """A body that lasts to the end of the connection is cut by it; elsewhere there is no difference."""
+    made = exchange()
+    asked(made)
+    made.link.receive_data(b"HTTP/1.1 200 OK\r\n\r\nhello", 1.0)
+    connection_broke(made.link, 2.0)
+    failure = made.outcome()
+    assert isinstance(failure, Failure)
+    assert isinstance(failure.error, IncompleteStream)
+    tunnel = ConnectLink(Proxy("proxy.test", 1), "api.test", 443, 5.0, Limits(), 0.0)
+    connection_broke(tunnel, 2.0)
+    event = tunnel.next_event()
+    assert isinstance(event, LinkFailed)
+    assert "closed the connection instead of answering CONNECT" in str(event.error)
 
 
 # Ways out.

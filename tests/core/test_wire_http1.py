@@ -227,6 +227,17 @@ def test_a_response_to_head_is_sent_without_its_body() -> None:
     assert link.reusable
 
 
+def test_a_response_to_head_may_be_sent_in_pieces() -> None:
+    """As any other; its body is left out in the same way."""
+    link = serving(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
+    link.send_head(Response(200), 5)
+    link.send_body(b"hel")
+    link.send_body(b"lo")
+    link.end_response()
+    assert link.data_to_send() == b"HTTP/1.1 200 \r\nContent-Length: 5\r\n\r\n"
+    assert link.reusable
+
+
 def test_a_204_has_no_length() -> None:
     """Nor a body (RFC 9110 section 15.3.5)."""
     link = serving(GET)

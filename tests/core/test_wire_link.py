@@ -118,6 +118,28 @@ def test_data_after_the_end_is_ignored() -> None:
     assert link.state == "closed"
 
 
+def test_a_body_without_a_length_is_cut_when_the_connection_breaks() -> None:
+    """RFC 9112 section 9.8: a connection that broke has not ended."""
+    link = asked()
+    link.receive_data(b"HTTP/1.1 200 OK\r\n\r\nhello", 101.0)
+    link.connection_lost(102.0)
+    error = failure(link)
+    assert type(error) is IncompleteStream
+    assert "5 bytes into a response body" in str(error)
+
+
+@pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 200 OK\r\nX", OK[:-1], OK, CHUNKED + b"5\r\nhe"])
+def test_elsewhere_a_break_is_an_end(sent: bytes) -> None:
+    """What has a length of its own is whole or cut, however the connection went."""
+    broken, ended = asked(), asked()
+    for link in (broken, ended):
+        link.receive_data(sent, 101.0)
+    broken.connection_lost(102.0)
+    ended.receive_eof(102.0)
+    assert repr(events(broken)) == repr(events(ended))
+    assert broken.state == ended.state
+
+
 @pytest.mark.parametrize("reply", [b"HTTP/1.0 200 OK\r\n", b"HTTP/1.1 200 OK\r\nConnection: close\r\n"])
 def test_a_server_that_closes_is_believed(reply: bytes) -> None:
     """After such a response the link is closed, and what follows it is ignored."""
