@@ -1,4 +1,4 @@
-"""Who is asking: credentials as each API version takes them over HTTP.
+"""Who is asking: credentials as each API version takes them, over HTTP and in the handshake of a WebSocket.
 
 This module knows protocol section 1.2. It must not know which credentials are right: the caller says so, as it would
 ask a database.
@@ -11,21 +11,27 @@ from typing import Final
 from cartesia_proto.credentials import BEARER_SINCE, AccessToken, ApiKey, Credentials
 from cartesia_proto.errors import LocalProtocolError
 from cartesia_proto.http import Headers
+from cartesia_proto.server.fields import Texts
 from cartesia_proto.server.problems import forbidden, unauthorized
 from cartesia_proto.server.routing import Endpoint
 
-TOKEN_ENDPOINTS: Final = frozenset({Endpoint.TTS_BYTES, Endpoint.TTS_SSE})
+TOKEN_ENDPOINTS: Final = frozenset({Endpoint.TTS_BYTES, Endpoint.TTS_SSE, Endpoint.TTS_WEBSOCKET})
 """Where an access token will do; everything else takes an API key alone (protocol section 1.2, last lines)."""
 
 PUBLIC_ENDPOINTS: Final = frozenset({Endpoint.STATUS})
 """Where nothing is asked for (protocol section 1.2)."""
 
+QUERY_ENDPOINTS: Final = frozenset({Endpoint.TTS_WEBSOCKET})
+"""Where credentials may stand in the query, for browsers, which cannot set headers (protocol section 1.2)."""
+
 _JSON_WEB_TOKEN: Final = re.compile(r"eyJ[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")  # RFC 7519 section 3.1
 _BEARER: Final = re.compile(r"bearer +", re.IGNORECASE)  # RFC 6750 section 2.1; schemes ignore case
 
 
-def authorize(endpoint: Endpoint, headers: Headers, version: str, accepts: Callable[[Credentials], bool]) -> None:
-    """Let a request through, or refuse it.
+def authorize(
+    endpoint: Endpoint, query: Texts, headers: Headers, version: str, accepts: Callable[[Credentials], bool]
+) -> Credentials | None:
+    """Let a request through, or refuse it. Answers with what it presented; None where nothing is asked for.
 
     Args:
         accepts: whether these credentials are right; anything that has the form of a JSON web token is an
@@ -36,12 +42,29 @@ def authorize(endpoint: Endpoint, headers: Headers, version: str, accepts: Calla
             accepted. 403; an access token where only an API key will do.
     """
     if endpoint in PUBLIC_ENDPOINTS:
-        return
-    credentials = read_credentials(headers, version)
+        return None
+    in_query = read_query_credentials(query) if endpoint in QUERY_ENDPOINTS else None
+    credentials = in_query or read_credentials(headers, version)
     if not accepts(credentials):
         raise unauthorized("the API key or access token is not valid")
     if isinstance(credentials, AccessToken) and endpoint not in TOKEN_ENDPOINTS:
         raise forbidden("this endpoint takes an API key, not an access token")
+    return credentials
+
+
+def read_query_credentials(query: Texts) -> Credentials | None:
+    """What stands in a query, None if nothing does. It goes before headers, as the version does (our choice).
+
+    Raises:
+        Problem: 401; there is both a key and a token, or it is malformed. The message never shows the value. 400; one
+            of them stands there twice.
+    """
+    key, token = query.text("api_key"), query.text("access_token")
+    if key is not None and token is not None:
+        raise unauthorized("the query has both api_key and access_token: send one of them")
+    if token is not None and not _JSON_WEB_TOKEN.fullmatch(token):
+        raise unauthorized("access_token in the query is no access token")
+    return AccessToken(token) if token is not None else None if key is None else _api_key(key)
 
 
 def read_credentials(headers: Headers, version: str) -> Credentials:

@@ -1,7 +1,7 @@
-"""Speech events as an event stream carries them, in each API version's shape.
+"""Speech events as an event stream and a WebSocket carry them, in each API version's shape.
 
-This module knows protocol sections 3.1 to 3.3. It must not know what is being said. It takes the same values that the
-client's side reads (`codecs.events`), so that what is written here reads back as it was.
+This module knows protocol sections 3.1 to 3.3 and 4.4. It must not know what is being said. It takes the same
+values that the client's side reads (`codecs.events`), so that what is written here reads back as it was.
 
 What the old versions sent is uncertain; our choice, in keeping with what the official SDKs of their time could read:
 under 2024-06-10 chunks have no `type`, and the terminal event has none up to 2024-11-13.
@@ -10,7 +10,7 @@ under 2024-06-10 chunks have no `type`, and the terminal event has none up to 20
 from typing import Final, TypeAlias, assert_never
 
 from cartesia_proto.codecs import json
-from cartesia_proto.codecs.events import AudioChunk, Done, PhonemeTimestamps, WordTimestamps
+from cartesia_proto.codecs.events import AudioChunk, Done, FlushDone, PhonemeTimestamps, WordTimestamps
 from cartesia_proto.errors import JsonValue
 from cartesia_proto.server.problems import STRUCTURED_SINCE, Problem, structured
 
@@ -26,6 +26,9 @@ DONE_STATUS: Final = 200
 WrittenEvent: TypeAlias = AudioChunk | WordTimestamps | PhonemeTimestamps | Done
 """What an event stream may carry, errors aside."""
 
+ContextEvent: TypeAlias = WrittenEvent | FlushDone
+"""What the context of a WebSocket may carry, errors aside."""
+
 
 def sse_event(event: WrittenEvent, version: str) -> bytes:
     """One event, framed: a single ``data:`` line and a blank one."""
@@ -38,14 +41,34 @@ def sse_error(problem: Problem, version: str, request_id: str, context_id: str |
     return label + b"data: " + json.dumps(error_object(problem, version, request_id, context_id)) + b"\n\n"
 
 
-def event_object(event: WrittenEvent, version: str) -> dict[str, JsonValue]:
+def context_message(event: ContextEvent, version: str) -> str:
+    """One event as the text message it is on a WebSocket."""
+    return json.dumps(event_object(event, version)).decode()
+
+
+def context_error(problem: Problem, version: str, request_id: str, context_id: str | None) -> str:
+    """The message that ends a context by an error; without a context, it concerns the whole connection.
+
+    Args:
+        request_id: see `context_request_id`.
+    """
+    return json.dumps(error_object(problem, version, request_id, context_id)).decode()
+
+
+def context_request_id(socket_id: str, context_id: str | None, input_id: str) -> str:
+    """What an error on a WebSocket names: socket, context and input (protocol section 4.4); or the socket alone."""
+    return socket_id if context_id is None else f"{socket_id}:{context_id}:{input_id}"
+
+
+def event_object(event: ContextEvent, version: str) -> dict[str, JsonValue]:
     """An event as the JSON object it is on the wire."""
     named: dict[str, JsonValue] = {} if _typeless(event, version) else {"type": event.type}
     context: dict[str, JsonValue] = {} if event.context_id is None else {"context_id": event.context_id}
-    return named | _content(event) | context
+    flush_id = None if isinstance(event, Done) else event.flush_id
+    return named | _content(event) | context | ({} if flush_id is None else {"flush_id": flush_id})
 
 
-def _typeless(event: WrittenEvent, version: str) -> bool:
+def _typeless(event: ContextEvent, version: str) -> bool:
     match event:
         case AudioChunk():
             return version == "2024-06-10"
@@ -55,7 +78,7 @@ def _typeless(event: WrittenEvent, version: str) -> bool:
             return False
 
 
-def _content(event: WrittenEvent) -> dict[str, JsonValue]:
+def _content(event: ContextEvent) -> dict[str, JsonValue]:
     match event:
         case AudioChunk():
             data = json.encode_base64(event.audio)
@@ -70,6 +93,8 @@ def _content(event: WrittenEvent) -> dict[str, JsonValue]:
                 "end": list(event.end),
             }
             return {"done": False, "status_code": CHUNK_STATUS, "phoneme_timestamps": phonemes}
+        case FlushDone():
+            return {"done": False, "status_code": CHUNK_STATUS, "flush_done": True}
         case Done():
             return {"done": True, "status_code": DONE_STATUS}
         case _:

@@ -81,6 +81,11 @@ def method_not_allowed(method: str, allowed: Iterable[str]) -> Problem:
     return Problem(405, "Method not allowed", f"{method} is not possible here, only {', '.join(allow)}", allow=allow)
 
 
+def too_many(message: str) -> Problem:
+    """429: more contexts or sockets than the plan allows (protocol section 4.6)."""
+    return Problem(429, "Too many requests", message, "concurrency_limited")
+
+
 def too_large(limit: int) -> Problem:
     """413: the body is over a limit in bytes."""
     return Problem(413, "Request too large", f"the body is longer than {limit} bytes")

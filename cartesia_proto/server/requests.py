@@ -5,7 +5,7 @@ know the fields of any endpoint, nor answer anything: a refusal is a value, for 
 """
 
 from collections.abc import Callable
-from typing import Literal, TypeAlias, assert_never
+from typing import Final, Literal, TypeAlias, assert_never
 
 from attrs import frozen
 
@@ -16,7 +16,7 @@ from cartesia_proto.server.auth import authorize
 from cartesia_proto.server.bodies import ReceivedForm, read_form, read_json
 from cartesia_proto.server.fields import Fields, Texts
 from cartesia_proto.server.problems import Problem
-from cartesia_proto.server.routing import Endpoint, RouteMatch, find_route
+from cartesia_proto.server.routing import WEBSOCKET_PATH, Endpoint, RouteMatch, find_route, query_pairs
 from cartesia_proto.server.speech_requests import (
     SpeechRequest,
     read_bytes_request,
@@ -44,22 +44,38 @@ from cartesia_proto.server.voice_requests import (
 )
 from cartesia_proto.wire.http1 import RequestHead
 
+VERSION_PARAMETER: Final = "cartesia_version"
+"""Of the query of a WebSocket (protocol section 1.4)."""
+
 
 @frozen
 class StatusRequest:
     """``GET /``."""
 
 
-ApiRequest: TypeAlias = StatusRequest | SpeechRequest | VoiceRequest | MakingRequest
+@frozen
+class OpenWebSocket:
+    """``GET /tts/websocket``: its messages are for `contexts`, once the handshake of RFC 6455 is found in order."""
+
+
+HttpRequest: TypeAlias = StatusRequest | SpeechRequest | VoiceRequest | MakingRequest
 """Everything that can be asked over HTTP so far."""
+
+ApiRequest: TypeAlias = HttpRequest | OpenWebSocket
+"""Everything that can be asked so far."""
 
 
 @frozen
 class Accepted:
-    """A request to be served, and the known version whose shape the answer must have."""
+    """A request to be served, and the known version whose shape the answer must have.
+
+    Attributes:
+        credentials: what it presented; None where nothing is asked for.
+    """
 
     version: str
     request: ApiRequest
+    credentials: Credentials | None
 
 
 @frozen
@@ -77,15 +93,22 @@ def receive_request(head: RequestHead, body: bytes, accepts: Callable[[Credentia
         accepts: whether these credentials are right.
     """
     try:
-        version = resolve_version(head.headers.get(VERSION_HEADER))
+        version = resolve_version(_asked_version(head))
     except Problem as problem:
         return Refused(NEWEST, problem)
     try:
         route = find_route(head.method, head.target, version)
-        authorize(route.endpoint, head.headers, version, accepts)
-        return Accepted(version, _read(route, head.headers, body, version))
+        credentials = authorize(route.endpoint, Texts(route.query), head.headers, version, accepts)
+        return Accepted(version, _read(route, head.headers, body, version), credentials)
     except Problem as problem:
         return Refused(version, problem)
+
+
+def _asked_version(head: RequestHead) -> str | None:
+    """What the header says; for a WebSocket the query wins (protocol section 1.4)."""
+    path, _, query = head.target.partition("?")
+    in_query = Texts(query_pairs(query)).text(VERSION_PARAMETER) if path.rstrip("/") == WEBSOCKET_PATH else None
+    return head.headers.get(VERSION_HEADER) if in_query is None else in_query
 
 
 _FormEndpoint: TypeAlias = Literal[Endpoint.INFILL, Endpoint.CLONE_VOICE, Endpoint.CLONE_CLIP]
@@ -100,6 +123,7 @@ _JsonEndpoint: TypeAlias = Literal[
 ]
 _BodilessEndpoint: TypeAlias = Literal[
     Endpoint.STATUS,
+    Endpoint.TTS_WEBSOCKET,
     Endpoint.LIST_VOICES,
     Endpoint.GET_VOICE,
     Endpoint.DELETE_VOICE,
@@ -115,6 +139,7 @@ def _read(route: RouteMatch, headers: Headers, body: bytes, version: str) -> Api
             return _read_form(endpoint, read_form(headers, body), version)
         case (
             Endpoint.STATUS
+            | Endpoint.TTS_WEBSOCKET
             | Endpoint.LIST_VOICES
             | Endpoint.GET_VOICE
             | Endpoint.DELETE_VOICE
@@ -142,6 +167,8 @@ def _read_target(endpoint: _BodilessEndpoint, ids: tuple[str, ...], query: Texts
     match endpoint:
         case Endpoint.STATUS:
             return StatusRequest()
+        case Endpoint.TTS_WEBSOCKET:
+            return OpenWebSocket()
         case Endpoint.LIST_VOICES:
             return read_list_voices(query, version)
         case Endpoint.GET_VOICE:

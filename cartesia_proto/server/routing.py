@@ -20,6 +20,7 @@ class Endpoint(Enum):
     STATUS = auto()
     TTS_BYTES = auto()
     TTS_SSE = auto()
+    TTS_WEBSOCKET = auto()
     INFILL = auto()
     LIST_VOICES = auto()
     CREATE_VOICE = auto()
@@ -33,6 +34,10 @@ class Endpoint(Enum):
     ADD_ACCENTS = auto()
     DELETE_ACCENT = auto()
     LIST_ACCENTS = auto()
+
+
+WEBSOCKET_PATH: Final = "/tts/websocket"
+"""Protocol section 4."""
 
 
 def _segments(path: str) -> tuple[str, ...]:
@@ -54,6 +59,7 @@ _INDEX: Final = (
     _Entry(Endpoint.STATUS, "GET", "/"),
     _Entry(Endpoint.TTS_BYTES, "POST", "/tts/bytes"),
     _Entry(Endpoint.TTS_SSE, "POST", "/tts/sse"),
+    _Entry(Endpoint.TTS_WEBSOCKET, "GET", WEBSOCKET_PATH),
     _Entry(Endpoint.INFILL, "POST", "/infill/bytes"),
     _Entry(Endpoint.LIST_VOICES, "GET", "/voices"),
     _Entry(Endpoint.CREATE_VOICE, "POST", "/voices", until="2024-11-13"),
@@ -102,7 +108,7 @@ def find_route(method: str, target: str, version: str) -> RouteMatch:
     known = [entry for entry in there if entry.since <= version <= entry.until]
     for entry in known:
         if entry.method == method:
-            return RouteMatch(entry.endpoint, _ids(entry, segments), _pairs(query))
+            return RouteMatch(entry.endpoint, _ids(entry, segments), query_pairs(query))
     raise _unmatched(method, [entry for entry in there if entry.method == method], known, version)
 
 
@@ -140,7 +146,12 @@ def _decoded(segment: str) -> str:
         raise invalid("the path has a broken percent-encoding") from None
 
 
-def _pairs(query: str) -> tuple[tuple[str, str], ...]:
+def query_pairs(query: str) -> tuple[tuple[str, str], ...]:
+    """The pairs of a query, in order, decoded.
+
+    Raises:
+        Problem: 400; an escape in it is broken.
+    """
     try:
         if _BROKEN_ESCAPE.search(query):
             raise ValueError("a percent sign without two digits")

@@ -114,7 +114,8 @@ def read_bytes_request(fields: Fields, version: str) -> BytesRequest:
     Raises:
         Problem: 400; a field is missing, of a wrong kind, or out of its bounds.
     """
-    return BytesRequest(read_speech(fields, version, CONTAINERS), fields.boolean("save") or False)
+    speech = read_speech(fields, version, _transcript(fields.required_text("transcript")), CONTAINERS)
+    return BytesRequest(speech, fields.boolean("save") or False)
 
 
 def read_sse_request(fields: Fields, version: str) -> SSERequest:
@@ -124,7 +125,7 @@ def read_sse_request(fields: Fields, version: str) -> SSERequest:
         Problem: as `read_bytes_request`; also where the container is not raw.
     """
     return SSERequest(
-        speech=read_speech(fields, version, SSE_CONTAINERS),
+        speech=read_speech(fields, version, _transcript(fields.required_text("transcript")), SSE_CONTAINERS),
         context_id=fields.text("context_id"),
         add_timestamps=fields.boolean("add_timestamps") or False,
         add_phoneme_timestamps=fields.boolean("add_phoneme_timestamps") or False,
@@ -132,8 +133,8 @@ def read_sse_request(fields: Fields, version: str) -> SSERequest:
     )
 
 
-def read_speech(fields: Fields, version: str, containers: tuple[str, ...]) -> Speech:
-    """The fields that say what is to be spoken, and how.
+def read_speech(fields: Fields, version: str, transcript: str, containers: tuple[str, ...]) -> Speech:
+    """The fields that say how something is to be spoken; whether it may be empty depends on where it stands.
 
     Raises:
         Problem: as `read_bytes_request`.
@@ -141,7 +142,7 @@ def read_speech(fields: Fields, version: str, containers: tuple[str, ...]) -> Sp
     language, locale, normalization = _languages(fields, version)
     return Speech(
         model_id=fields.required_text("model_id"),
-        transcript=_transcript(fields.required_text("transcript")),
+        transcript=transcript,
         voice=read_voice(fields, version),
         output_format=read_output_format(fields, containers),
         language=language,

@@ -4,11 +4,13 @@ import pytest
 
 from cartesia_proto.credentials import AccessToken, ApiKey, Credentials
 from cartesia_proto.http import Headers
-from cartesia_proto.server.auth import authorize, read_credentials
+from cartesia_proto.server.auth import authorize, read_credentials, read_query_credentials
+from cartesia_proto.server.fields import Texts
 from cartesia_proto.server.problems import Problem
 from cartesia_proto.server.routing import Endpoint
 
 KEY = "sk_car_canary"
+NO_QUERY = Texts(())
 TOKEN = "eyJhbGciOiJub25lIn0.e30.c2ln"
 
 
@@ -70,9 +72,9 @@ def test_the_caller_decides_what_is_right() -> None:
         seen.append(credentials)
         return credentials == ApiKey(KEY)
 
-    authorize(Endpoint.LIST_VOICES, headers(("X-API-Key", KEY)), "2026-08-14", accepts)
+    authorize(Endpoint.LIST_VOICES, NO_QUERY, headers(("X-API-Key", KEY)), "2026-08-14", accepts)
     with pytest.raises(Problem, match="not valid") as refused:
-        authorize(Endpoint.LIST_VOICES, headers(("X-API-Key", "other")), "2026-08-14", accepts)
+        authorize(Endpoint.LIST_VOICES, NO_QUERY, headers(("X-API-Key", "other")), "2026-08-14", accepts)
     assert refused.value.status == 401
     assert seen == [ApiKey(KEY), ApiKey("other")]
 
@@ -80,12 +82,41 @@ def test_the_caller_decides_what_is_right() -> None:
 def test_a_token_opens_speech_alone() -> None:
     """403 elsewhere."""
     given = headers(("Authorization", f"Bearer {TOKEN}"))
-    authorize(Endpoint.TTS_BYTES, given, "2026-08-14", lambda _: True)
+    authorize(Endpoint.TTS_BYTES, NO_QUERY, given, "2026-08-14", lambda _: True)
     with pytest.raises(Problem, match="not an access token") as refused:
-        authorize(Endpoint.LIST_VOICES, given, "2026-08-14", lambda _: True)
+        authorize(Endpoint.LIST_VOICES, NO_QUERY, given, "2026-08-14", lambda _: True)
     assert refused.value.status == 403
 
 
 def test_the_status_is_public() -> None:
     """Nobody is asked for anything."""
-    authorize(Endpoint.STATUS, headers(), "2026-08-14", lambda _: False)
+    assert authorize(Endpoint.STATUS, NO_QUERY, headers(), "2026-08-14", lambda _: False) is None
+
+
+@pytest.mark.parametrize(
+    ("pair", "credentials"), [(("api_key", KEY), ApiKey(KEY)), (("access_token", TOKEN), AccessToken(TOKEN))]
+)
+def test_the_query_of_a_websocket_may_carry_credentials(pair: tuple[str, str], credentials: Credentials) -> None:
+    """They go before headers; anywhere else they are ignored."""
+    other = headers(("X-API-Key", "other"))
+    query = Texts((pair,))
+    assert authorize(Endpoint.TTS_WEBSOCKET, query, headers(), "2024-06-10", lambda _: True) == credentials
+    assert authorize(Endpoint.TTS_WEBSOCKET, query, other, "2024-06-10", lambda _: True) == credentials
+    assert authorize(Endpoint.TTS_BYTES, query, other, "2024-06-10", lambda _: True) == ApiKey("other")
+    assert authorize(Endpoint.TTS_WEBSOCKET, NO_QUERY, other, "2024-06-10", lambda _: True) == ApiKey("other")
+
+
+@pytest.mark.parametrize(
+    ("pairs", "said"),
+    [
+        ((("api_key", KEY), ("access_token", TOKEN)), "send one of them"),
+        ((("api_key", ""),), "empty"),
+        ((("access_token", KEY),), "no access token"),
+    ],
+)
+def test_anything_else_in_the_query_is_unauthorized(pairs: tuple[tuple[str, str], ...], said: str) -> None:
+    """401, without the value."""
+    with pytest.raises(Problem, match=said) as refused:
+        read_query_credentials(Texts(pairs))
+    assert refused.value.status == 401
+    assert KEY not in str(refused.value)

@@ -8,12 +8,24 @@ from cartesia_proto.codecs.events import (
     AudioChunk,
     Done,
     ErrorEvent,
+    FlushDone,
     PhonemeTimestamps,
     WordTimestamps,
     parse_events,
 )
 from cartesia_proto.codecs.sse import SSEDecoder
-from cartesia_proto.server.events import CHUNK_STATUS, DONE_STATUS, WrittenEvent, event_object, sse_error, sse_event
+from cartesia_proto.server.events import (
+    CHUNK_STATUS,
+    DONE_STATUS,
+    ContextEvent,
+    WrittenEvent,
+    context_error,
+    context_message,
+    context_request_id,
+    event_object,
+    sse_error,
+    sse_event,
+)
 from cartesia_proto.server.problems import Problem
 from cartesia_proto.server.versions import VERSIONS
 
@@ -83,3 +95,63 @@ def test_an_error_reads_back(version: str, label: str, context_id: str | None) -
     fields = json.loads(framed.data)
     assert isinstance(fields, dict)
     assert fields["done"] is True
+
+
+IN_CONTEXT: list[ContextEvent] = [
+    *EVENTS,
+    AudioChunk(b"\x00\x01", "c", 1.5, flush_id=1),
+    WordTimestamps(("a",), (0.0,), (0.25,), "c", flush_id=2),
+    PhonemeTimestamps(("a",), (0.0,), (0.25,), "c", flush_id=3),
+    FlushDone(4, "c"),
+]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("event", IN_CONTEXT, ids=lambda event: type(event).__name__)
+def test_what_a_context_says_reads_back(event: ContextEvent, version: str) -> None:
+    """Under every version, with the segment it belongs to."""
+    status = DONE_STATUS if isinstance(event, Done) else CHUNK_STATUS
+    assert parse_events(context_message(event, version), "context") == (evolve(event, status_code=status),)
+
+
+def test_a_flush_is_told_as_the_protocol_has_it() -> None:
+    """The fields of protocol section 4.4."""
+    assert event_object(FlushDone(1, "c"), "2026-08-14") == {
+        "type": "flush_done",
+        "done": False,
+        "flush_done": True,
+        "status_code": 206,
+        "context_id": "c",
+        "flush_id": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [
+        ("2025-11-04", {"error": "Too many: wait a little"}),
+        (
+            "2026-03-01",
+            {
+                "error_code": "concurrency_limited",
+                "title": "Too many",
+                "message": "wait a little",
+                "request_id": "s:c:i",
+            },
+        ),
+    ],
+)
+@pytest.mark.parametrize("context_id", ["c", None])
+def test_an_error_of_a_context_has_both_shapes(
+    version: str, expected: dict[str, object], context_id: str | None
+) -> None:
+    """With the context, unless it concerns the connection."""
+    fields = json.loads(context_error(PROBLEM, version, "s:c:i", context_id))
+    context = {"context_id": context_id} if context_id else {}
+    assert fields == {"type": "error", "done": True, "status_code": 429, **context, **expected}
+
+
+def test_request_ids_of_a_context_are_composite() -> None:
+    """Of the connection, they are one id."""
+    assert context_request_id("s", "c", "i") == "s:c:i"
+    assert context_request_id("s", None, "i") == "s"

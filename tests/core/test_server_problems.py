@@ -17,6 +17,7 @@ from cartesia_proto.server.problems import (
     not_found,
     structured,
     too_large,
+    too_many,
     unauthorized,
     voice_not_found,
 )
@@ -71,6 +72,7 @@ def test_a_wrong_method_is_told_which_are_right(version: str) -> None:
         (voice_not_found("v"), 404, "voice_not_found"),
         (model_not_found("v"), 404, "model_not_found"),
         (too_large(5), 413, None),
+        (too_many("x"), 429, "concurrency_limited"),
     ],
 )
 def test_each_problem_has_its_status_and_code(problem: Problem, status: int, code: str | None) -> None:

@@ -4,8 +4,16 @@ import pytest
 
 from cartesia_proto.audio.formats import RawFormat
 from cartesia_proto.codecs import json, multipart
+from cartesia_proto.credentials import ApiKey
 from cartesia_proto.http import ContentPart, Form, Headers, TextPart
-from cartesia_proto.server.requests import Accepted, ApiRequest, Refused, StatusRequest, receive_request
+from cartesia_proto.server.requests import (
+    Accepted,
+    ApiRequest,
+    OpenWebSocket,
+    Refused,
+    StatusRequest,
+    receive_request,
+)
 from cartesia_proto.server.speech_requests import BytesRequest, InfillRequest, Speech, SSERequest
 from cartesia_proto.server.voice_forms import IdVoice
 from cartesia_proto.server.voice_making import (
@@ -34,6 +42,11 @@ SPEECH = Speech("sonic-3", "Hi.", IdVoice("v"), RawFormat("pcm_s16le", 8000))
 SPOKEN = {"model_id": "sonic-3", "transcript": "Hi.", "voice": {"id": "v"}, "output_format": RAW}
 
 
+def accepted(version: str, request: ApiRequest) -> Accepted:
+    """What a request with the right key comes to."""
+    return Accepted(version, request, ApiKey("k"))
+
+
 def receive(
     method: str, target: str, *, version: str | None = NEWEST, body: bytes = b"", content_type: str = ""
 ) -> Accepted | Refused:
@@ -48,7 +61,6 @@ def receive(
 @pytest.mark.parametrize(
     ("method", "target", "expected"),
     [
-        ("GET", "/", StatusRequest()),
         ("GET", "/voices?limit=3", ListVoices(limit=3)),
         ("GET", "/voices/v?expand[]=preview_file_url", GetVoice("v", ("preview_file_url",))),
         ("DELETE", "/voices/v", DeleteVoice("v")),
@@ -58,7 +70,7 @@ def receive(
 )
 def test_requests_without_a_body(method: str, target: str, expected: ApiRequest) -> None:
     """Read from their target."""
-    assert receive(method, target) == Accepted(NEWEST, expected)
+    assert receive(method, target) == accepted(NEWEST, expected)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +102,7 @@ def test_requests_with_a_json_body(
 ) -> None:
     """Read from their object; the version is the one resolved."""
     body = json.dumps(fields)
-    assert receive(method, target, version=version, body=body, content_type="application/json") == Accepted(
+    assert receive(method, target, version=version, body=body, content_type="application/json") == accepted(
         version, expected
     )
 
@@ -127,12 +139,45 @@ def test_requests_with_a_form(
     texts = (TextPart(name, text) for name, text in fields.items())
     content_type, upload = multipart.encode(Form((*texts, ContentPart(file, b"x"))), half)
     body = b"".join(piece for piece in upload.pieces if isinstance(piece, bytes))
-    assert receive("POST", target, version=version, body=body, content_type=content_type) == Accepted(version, expected)
+    assert receive("POST", target, version=version, body=body, content_type=content_type) == accepted(version, expected)
+
+
+def test_the_status_asks_for_no_credentials() -> None:
+    """So none are told."""
+    assert receive("GET", "/") == Accepted(NEWEST, StatusRequest(), None)
+
+
+@pytest.mark.parametrize(
+    ("target", "version", "expected"),
+    [
+        ("/tts/websocket", "2025-05-05", "2025-04-16"),
+        ("/tts/websocket?cartesia_version=2026-03-01", "2025-05-05", "2026-03-01"),
+        ("/tts/websocket/?cartesia_version=2026-03-01", None, "2026-03-01"),
+    ],
+)
+def test_the_query_of_a_websocket_may_carry_the_version(target: str, version: str | None, expected: str) -> None:
+    """It wins over the header."""
+    assert receive("GET", target, version=version) == accepted(expected, OpenWebSocket())
+
+
+@pytest.mark.parametrize(
+    ("target", "status"), [("/tts/websocket?cartesia_version=new", 400), ("/tts/websocket?cartesia_version=%z", 400)]
+)
+def test_a_websocket_with_a_wrong_version_is_refused(target: str, status: int) -> None:
+    """As any request is, though the header has a right one."""
+    refused = receive("GET", target)
+    assert isinstance(refused, Refused)
+    assert (refused.version, refused.problem.status) == (NEWEST, status)
+
+
+def test_the_query_means_nothing_elsewhere() -> None:
+    """Over HTTP the version stands in the header."""
+    assert receive("GET", "/voices?cartesia_version=2024-06-10") == accepted(NEWEST, ListVoices(limit=10))
 
 
 def test_a_date_in_between_is_resolved() -> None:
     """The version accepted is a known one."""
-    assert receive("GET", "/voices", version="2025-01-01") == Accepted("2024-11-13", ListVoices(limit=10))
+    assert receive("GET", "/voices", version="2025-01-01") == accepted("2024-11-13", ListVoices(limit=10))
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ OLDEST, NEWEST = VERSIONS[0], VERSIONS[-1]
         ("GET", "/", NEWEST, Endpoint.STATUS, ()),
         ("POST", "/tts/bytes", OLDEST, Endpoint.TTS_BYTES, ()),
         ("POST", "/tts/sse", NEWEST, Endpoint.TTS_SSE, ()),
+        ("GET", "/tts/websocket", OLDEST, Endpoint.TTS_WEBSOCKET, ()),
         ("POST", "/infill/bytes", OLDEST, Endpoint.INFILL, ()),
         ("GET", "/voices", NEWEST, Endpoint.LIST_VOICES, ()),
         ("GET", "/voices/", NEWEST, Endpoint.LIST_VOICES, ()),
