@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, cast
 
 import pytest
 
@@ -590,6 +590,27 @@ def test_a_port_that_is_taken_is_an_error(server: StandIn) -> None:
     with pytest.raises(OSError, match="in use"), StandIn(port=int(server.base_url.rpartition(":")[2])):
         pass
     assert threading.active_count() == before
+
+
+def test_a_port_that_is_no_integer_is_an_error() -> None:
+    """And hangs nobody."""
+    with pytest.raises(LocalProtocolError, match="port 2.5 must be an integer from 0 to 65535"):
+        StandIn(port=cast("int", 2.5))
+
+
+def test_head_is_answered(server: StandIn) -> None:
+    """Without a body, and the connection is kept."""
+    host, _, port = server.base_url.partition("//")[2].partition(":")
+    with socket.create_connection((host, int(port)), WAIT) as sock:
+        answers: list[bytes] = []
+        for method in ("HEAD", "GET"):
+            sock.sendall(f"{method} / HTTP/1.1\r\nHost: x\r\nCartesia-Version: 2026-08-14\r\n\r\n".encode())
+            answers.append(b"")
+            while b"\r\n\r\n" not in answers[-1]:
+                answers[-1] += sock.recv(65536)
+    assert answers[0].startswith(b"HTTP/1.1 405 ")
+    assert answers[0].endswith(b"\r\n\r\n")
+    assert answers[1].startswith(b"HTTP/1.1 200 ")
 
 
 def test_a_stand_in_is_entered_once(server: StandIn) -> None:

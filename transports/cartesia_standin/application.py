@@ -1,16 +1,20 @@
-"""The stand-in without a socket: a request in, an answer out.
+"""The stand-in without a socket: a request in, an answer out, or a conversation begun.
 
-This module knows which part answers which request. It must not know connections or faults. Request ids count up from 1,
-so the same requests in the same order get the same answers.
+This module knows which part answers which request, and what is limited. It must not know connections or faults. Request
+ids count up from 1, so the same requests in the same order get the same answers.
 """
 
+import math
+from collections.abc import Callable
 from typing import Final, TypeAlias, assert_never, final
+
+from attrs import evolve, frozen
 
 from cartesia_proto.credentials import ApiKey, Credentials
 from cartesia_proto.errors import JsonValue
-from cartesia_proto.http import Response
-from cartesia_proto.server.problems import Problem, error_response, model_not_found, not_found, too_large
-from cartesia_proto.server.requests import Accepted, Refused, StatusRequest, receive_request
+from cartesia_proto.http import Headers, Response
+from cartesia_proto.server.problems import REQUEST_ID_HEADER, Problem, error_response, too_large
+from cartesia_proto.server.requests import Accepted, HttpRequest, OpenWebSocket, Refused, StatusRequest, receive_request
 from cartesia_proto.server.responses import (
     accents_object,
     created_voice,
@@ -22,7 +26,7 @@ from cartesia_proto.server.responses import (
     voice_object,
     voice_page,
 )
-from cartesia_proto.server.speech_requests import BytesRequest, InfillRequest, Speech, SSERequest
+from cartesia_proto.server.speech_requests import BytesRequest, InfillRequest, SSERequest
 from cartesia_proto.server.versions import NEWEST
 from cartesia_proto.server.voice_making import (
     CloneClip,
@@ -43,9 +47,12 @@ from cartesia_proto.server.voice_requests import (
     UpdateVoice,
 )
 from cartesia_proto.wire.http1 import RequestHead
+from cartesia_proto.wire.upgrade import refuse_upgrade
 from cartesia_standin.catalogue import Catalogue
-from cartesia_standin.speaking import Streamed, speak_bytes, speak_events
-from cartesia_standin.voices import ACCENTS, MODELS
+from cartesia_standin.conversation import Conversation
+from cartesia_standin.quotas import Quota
+from cartesia_standin.speaking import Streamed, check_speech, speak_bytes, speak_events
+from cartesia_standin.voices import ACCENTS
 
 ANY_KEY: Final = "sk_car_standin"
 """A key to use where any will do."""
@@ -57,29 +64,76 @@ Answer: TypeAlias = Response | Streamed
 
 
 @final
+@frozen
+class SocketRules:
+    """What holds for WebSockets and their contexts (protocol sections 4.5 and 4.6).
+
+    Attributes:
+        context_expiry: seconds without anything to say after which a context is done; ``math.inf`` for never.
+        idle_timeout: seconds without a message after which a socket is closed.
+        max_contexts, max_sockets: how many each key may have at once; None any number.
+    """
+
+    context_expiry: float = math.inf
+    idle_timeout: float = 300.0
+    max_contexts: int | None = None
+    max_sockets: int | None = None
+
+
+@final
+@frozen
+class Upgrade:
+    """A WebSocket is to be opened.
+
+    Attributes:
+        headers: of the 101, beside those of the handshake.
+        version: in whose shape messages are written.
+        socket_id: the request id of the handshake.
+        input_id: makes the last part of the request id of an error.
+        release: to be called once, when the socket is gone or never came about.
+    """
+
+    headers: Headers
+    version: str
+    socket_id: str
+    conversation: Conversation
+    idle_timeout: float
+    input_id: Callable[[], str]
+    release: Callable[[], None]
+
+
+@final
 class Application:
     """Everything the stand-in remembers between requests.
 
     Args:
         key: the one API key that is right; None accepts every well-formed key and token.
 
+    Attributes:
+        contexts: that are open.
+
     Raises:
         LocalProtocolError: the key is no API key; the message does not show it.
     """
 
-    def __init__(self, key: str | None) -> None:
+    def __init__(self, key: str | None, rules: SocketRules) -> None:
+        self.contexts: Quota = Quota("contexts", rules.max_contexts)
+        self._sockets = Quota("WebSockets", rules.max_sockets)
+        self._rules = rules
         self._key = None if key is None else ApiKey(key)
         self._catalogue = Catalogue()
         self._requests = 0
 
-    def answer(self, head: RequestHead, body: bytes) -> Answer:
+    def answer(self, head: RequestHead, body: bytes) -> Answer | Upgrade:
         """What a request gets; never raises for what a client sent."""
         request_id = self._request_id()
         received = receive_request(head, body, self._accepts)
         if isinstance(received, Refused):
             return error_response(received.problem, received.version, request_id)
         try:
-            return self._serve(received, request_id)
+            if isinstance(received.request, OpenWebSocket):
+                return self._upgrade(head, received, request_id)
+            return self._serve(received, received.request, request_id)
         except Problem as problem:
             return error_response(problem, received.version, request_id)
 
@@ -96,17 +150,43 @@ class Application:
             return True
         return credentials.value.reveal() == ACCESS_TOKEN
 
-    def _serve(self, accepted: Accepted, request_id: str) -> Answer:
+    def _upgrade(self, head: RequestHead, accepted: Accepted, request_id: str) -> Response | Upgrade:
+        """A WebSocket, or why there is none; or the `Problem` of too many."""
+        headers = Headers([(REQUEST_ID_HEADER, request_id)])
+        refusal = refuse_upgrade(head)
+        if refusal is not None:
+            return evolve(refusal, headers=refusal.headers.merged(headers))
+        credentials = accepted.credentials
+        self._sockets.take(credentials)
+        conversation = Conversation(
+            accepted.version, self._catalogue, self.contexts, credentials, self._rules.context_expiry
+        )
+
+        def release() -> None:
+            conversation.end()
+            self._sockets.give_back(credentials)
+
+        return Upgrade(
+            headers=headers,
+            version=accepted.version,
+            socket_id=request_id,
+            conversation=conversation,
+            idle_timeout=self._rules.idle_timeout,
+            input_id=self._request_id,
+            release=release,
+        )
+
+    def _serve(self, accepted: Accepted, request: HttpRequest, request_id: str) -> Answer:
         """The answer, or its `Problem`."""
-        request, version = accepted.request, accepted.version
+        version = accepted.version
         match request:
             case StatusRequest():
                 return json_response(status_object(version), request_id)
             case BytesRequest() | InfillRequest():
-                _check_speech(request.speech)
+                check_speech(request.speech)
                 return speak_bytes(request, self._catalogue, request_id)
             case SSERequest():
-                _check_speech(request.speech)
+                check_speech(request.speech)
                 return speak_events(request, self._catalogue, version, request_id)
             case DeleteVoice():
                 self._catalogue.delete(request.id)
@@ -160,11 +240,3 @@ class Application:
         selection = self._catalogue.select(request)
         voices: list[JsonValue] = [voice_object(voice, version, request.expand) for voice in selection.voices]
         return voice_page(voices, selection.next_page) if version >= PAGES_SINCE else voices
-
-
-def _check_speech(speech: Speech) -> None:
-    """What must exist before anything is said; the stand-in has no pronunciation dictionaries."""
-    if speech.model_id not in MODELS:
-        raise model_not_found(speech.model_id)
-    if speech.pronunciation_dict_id is not None:
-        raise not_found(f"there is no pronunciation dictionary {speech.pronunciation_dict_id[:64]!r}")

@@ -1,7 +1,8 @@
-"""One connection to the stand-in: requests in, answers and faults out.
+"""One connection to the stand-in: requests in, answers and faults out, perhaps a WebSocket in the end.
 
-This module knows how an answer is sent over `ServerLink`, and how each fault goes wrong. It must not know what is
-answered. It runs on the event loop of `standin`; cancelling its task drops the connection.
+This module knows how an answer is sent over `ServerLink`, and how each fault of a request goes wrong. It must not know
+what is answered, nor what happens on a WebSocket (`websocket`). It runs on the event loop of `standin`; cancelling its
+task drops the connection.
 """
 
 import asyncio
@@ -19,7 +20,8 @@ from cartesia_proto.http import Headers, Response, redact_url
 from cartesia_proto.server.problems import Problem
 from cartesia_proto.wire.http1 import BodyData, EndOfBody, RequestHead, ServerEvent, ServerLink
 from cartesia_proto.wire.link import LinkFailed
-from cartesia_standin.application import Answer, Application
+from cartesia_proto.wire.websocket import ServerWebSocketLink
+from cartesia_standin.application import Answer, Application, Upgrade
 from cartesia_standin.faults import (
     CloseAfter,
     ContentType,
@@ -29,17 +31,17 @@ from cartesia_standin.faults import (
     Fault,
     FaultQueue,
     Garbage,
+    RequestFault,
+    SocketFault,
     Stall,
     Status,
     WithoutDone,
 )
 from cartesia_standin.speaking import Streamed
+from cartesia_standin.websocket import CLOSE_TIMEOUT, ReceivedMessage, Socket
 
 MAX_BODY: Final = 64 * 1024 * 1024
 """Bytes of a request body; our choice, far above any clip."""
-
-CLOSE_TIMEOUT: Final = 2.0
-"""Seconds that a client gets to take note of the end of its connection."""
 
 SERVER: Final = ("Server", "cartesia-standin")
 """Said in every answer, so that nobody takes this for the real service (RFC 9110 section 10.2.4)."""
@@ -63,6 +65,30 @@ class ReceivedRequest:
     headers: Headers
     body: bytes = field(repr=lambda body: f"<{len(body)} bytes>")
     connection: int
+
+
+@final
+class Records:
+    """What a test may look at later.
+
+    Args:
+        changed: called whenever there is something new.
+    """
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self.requests: list[ReceivedRequest] = []
+        self.messages: list[ReceivedMessage] = []
+        self.changed = changed
+
+    def add_request(self, request: ReceivedRequest) -> None:
+        """Record a request."""
+        self.requests.append(request)
+        self.changed()
+
+    def add_message(self, message: ReceivedMessage) -> None:
+        """Record a message of a WebSocket."""
+        self.messages.append(message)
+        self.changed()
 
 
 class _Hangup(Exception):  # noqa: N818 - not an error: the one way out of a connection
@@ -90,14 +116,14 @@ class Connection:
         writer: asyncio.StreamWriter,
         application: Application,
         faults: FaultQueue,
-        record: Callable[[ReceivedRequest], None],
+        records: Records,
     ) -> None:
         self._number = number
         self._reader = reader
         self._writer = writer
         self._application = application
         self._faults = faults
-        self._record = record
+        self._records = records
         self._link = ServerLink(math.inf, Limits())
 
     async def run(self) -> None:
@@ -114,8 +140,17 @@ class Connection:
 
     async def _serve_one(self) -> None:
         head, body = await self._receive()
-        self._record(ReceivedRequest(head.method, redact_url(head.target), head.headers, body, self._number))
-        await self._send(self._application.answer(head, body), self._faults.take())
+        target = redact_url(head.target)
+        self._records.add_request(ReceivedRequest(head.method, target, head.headers, body, self._number))
+        answer, fault = self._application.answer(head, body), self._faults.take()
+        if isinstance(answer, Upgrade):
+            try:
+                await self._upgrade(answer, head, fault)
+            finally:
+                answer.release()
+                self._records.changed()
+        else:
+            await self._send(answer, None if isinstance(fault, SocketFault) else fault)
         if not self._link.reusable:
             raise _Hangup
 
@@ -165,7 +200,7 @@ class Connection:
             self._writer.write(data)
             await self._writer.drain()
 
-    async def _send(self, answer: Answer, fault: Fault | None) -> None:
+    async def _send(self, answer: Answer, fault: RequestFault | None) -> None:
         """Send an answer, or let it go wrong."""
         match fault:
             case None:
@@ -173,8 +208,8 @@ class Connection:
             case Delay(seconds=seconds):
                 await asyncio.sleep(seconds)
                 await self._send_parts(_parts(answer))
-            case Status(code=code, headers=headers, body=body):
-                await self._send_parts(_parts(Response(code, Headers(headers.items()), body)))
+            case Status():
+                await self._send_parts(_parts(_instead(fault)))
             case ContentType(value=value):
                 parts = _parts(answer)
                 head = evolve(parts.head, headers=parts.head.headers.merged([("Content-Type", value)]))
@@ -190,6 +225,40 @@ class Connection:
                 await self._break_off(answer, fault)
             case _:
                 assert_never(fault)
+
+    async def _upgrade(self, upgrade: Upgrade, head: RequestHead, fault: Fault | None) -> None:
+        """Open the WebSocket and stay for as long as it does, or let the handshake go wrong."""
+        match fault:
+            case Status():
+                await self._send_parts(_parts(_instead(fault)))
+                return
+            case Garbage(data=data):
+                self._writer.write(data)
+                await self._writer.drain()
+                raise _Hangup
+            case Stall():
+                await self._wait_until_left()
+                raise _Hangup
+            case CutAfter():
+                raise _Hangup
+            case Delay(seconds=seconds):
+                await asyncio.sleep(seconds)
+            case _:  # not of the handshake
+                pass
+        link = ServerWebSocketLink(
+            self._link,
+            head,
+            headers=upgrade.headers.merged([SERVER]),
+            limits=Limits(),
+            ping_interval=math.inf,
+            deflate=True,
+            now=asyncio.get_running_loop().time(),
+        )
+        records = self._records
+        await Socket(
+            self._number, link, self._reader, self._writer, upgrade, fault, records.add_message, records.changed
+        ).run()
+        raise _Hangup
 
     async def _send_parts(self, parts: _Parts) -> None:
         self._link.send_head(_signed(parts.head), parts.length)
@@ -244,6 +313,10 @@ class Connection:
 
 def _hang_up() -> NoReturn:
     raise _Hangup
+
+
+def _instead(fault: Status) -> Response:
+    return Response(fault.code, Headers(fault.headers.items()), fault.body)
 
 
 def _signed(head: Response) -> Response:

@@ -1,7 +1,10 @@
-"""What can go wrong, on demand: faults that a test scripts, each for one request.
+"""What can go wrong, on demand: faults that a test scripts, each for one request or one WebSocket.
 
 This module knows the faults as values and the queue they wait in. It must not know how they are carried out:
-`connection` does that.
+`connection` does that for requests, `websocket` for what follows the handshake of one.
+
+The request that opens a WebSocket takes its fault from the queue like any other. One that is for requests makes the
+handshake go wrong; a fault of a `SocketFault` does so later, and lets any other request be answered as it should be.
 """
 
 import threading
@@ -70,13 +73,19 @@ class ContentType:
 @final
 @frozen
 class WithoutDone:
-    """An event stream without its terminal event, properly ended as an HTTP body; other answers as they should be."""
+    """An event stream without its terminal event, properly ended as an HTTP body; other answers as they should be.
+
+    On a WebSocket no context gets its `done`; each is over all the same, as it is where the message is lost.
+    """
 
 
 @final
 @frozen
 class FailMidway:
-    """An error event, and the end, after this many events; audio is cut after as many pieces."""
+    """An error event, and the end, after this many events; audio is cut after as many pieces.
+
+    On a WebSocket, once this many messages were sent, the oldest open context ends by that error, alone.
+    """
 
     after: int
     status: int = 500
@@ -91,13 +100,109 @@ class CloseAfter:
     """The right answer, then the connection closes without having said so: what a reused connection may meet."""
 
 
-Fault: TypeAlias = Delay | Status | CutAfter | Stall | Garbage | ContentType | WithoutDone | FailMidway | CloseAfter
+@final
+@frozen
+class DropAfter:
+    """The TCP connection ends, without a close frame, once this many messages were sent."""
+
+    messages: int
+
+
+@final
+@frozen
+class CloseFrameAfter:
+    """A close frame with this code, one that may be sent, and reason, once this many messages were sent."""
+
+    messages: int
+    code: int = 1011
+    reason: str = ""
+
+
+@final
+@frozen
+class SilenceAfter:
+    """Nothing more is sent, not even a pong, once this many messages were; the connection stays open."""
+
+    messages: int
+
+
+@final
+@frozen
+class StaleFrames:
+    """This many chunks of audio for a context nobody opened, before the first message that is due.
+
+    And as many for every context that is cancelled, once it is.
+    """
+
+    count: int = 40
+
+
+@final
+@frozen
+class UnknownEvents:
+    """Before each message that belongs to a context, one for the same context of a type nobody knows."""
+
+
+@final
+@frozen
+class GarbageText:
+    """This text, which is no JSON, once this many messages were sent; then everything goes on."""
+
+    messages: int
+    text: str = "the stand-in says no JSON"
+
+
+@final
+@frozen
+class ErrorWithoutContext:
+    """An error event that names no context, once this many messages were sent: it ends every context."""
+
+    messages: int
+    status: int = 500
+    title: str = "Internal error"
+    message: str = "the connection failed"
+    error_code: str | None = None
+
+
+@final
+@frozen
+class Fragmented:
+    """Every message comes in frames of this many characters."""
+
+    size: int = 100
+
+
+@final
+@frozen
+class Pings:
+    """A ping before every message."""
+
+
+SocketFault: TypeAlias = (
+    DropAfter
+    | CloseFrameAfter
+    | SilenceAfter
+    | StaleFrames
+    | UnknownEvents
+    | GarbageText
+    | ErrorWithoutContext
+    | Fragmented
+    | Pings
+)
+"""What goes wrong on an open WebSocket alone; messages are those that the stand-in sends. A closed union."""
+
+RequestFault: TypeAlias = (
+    Delay | Status | CutAfter | Stall | Garbage | ContentType | WithoutDone | FailMidway | CloseAfter
+)
+"""What goes wrong with a request, a handshake included; two of them, with a WebSocket as well. A closed union."""
+
+Fault: TypeAlias = RequestFault | SocketFault
 """A closed union."""
 
 
 @final
 class FaultQueue:
-    """Faults in the order requests will meet them; safe to use from several threads."""
+    """Faults in the order requests will meet them, those for WebSockets included; safe to use from several threads."""
 
     def __init__(self) -> None:
         self._waiting: deque[Fault | None] = deque()

@@ -1,7 +1,10 @@
-"""Answers to requests for speech: audio bodies and event streams, made while they are sent.
+"""Answers to requests for speech: audio bodies, event streams, and the events of a context, made while they are sent.
 
 This module knows how a voice, its settings and a format become bytes. It must not know HTTP or sockets: a `Streamed`
 is a head and the pieces that follow it.
+
+The same speech is the same bytes wherever it is asked for. In the context of a WebSocket every input is spoken by
+itself, as soon as it is there: the audio of a context is that of its inputs, one after another (`spoken_audio`).
 """
 
 from array import array
@@ -15,16 +18,17 @@ from cartesia_proto.audio.formats import Mp3Format, OutputFormat, RawFormat, Wav
 from cartesia_proto.audio.wav import wav_header
 from cartesia_proto.codecs.events import AudioChunk, Done, PhonemeTimestamps, WordTimestamps
 from cartesia_proto.http import Response
-from cartesia_proto.server.events import CONTENT_TYPE, WrittenEvent, sse_error, sse_event
+from cartesia_proto.server.events import CONTENT_TYPE, sse_error, sse_event
 from cartesia_proto.server.formats import audio_content_type
-from cartesia_proto.server.problems import Problem, invalid
+from cartesia_proto.server.problems import Problem, invalid, model_not_found, not_found
 from cartesia_proto.server.responses import stream_head
-from cartesia_proto.server.speech_requests import BytesRequest, InfillRequest, Speech, SSERequest
+from cartesia_proto.server.speech_requests import BytesRequest, GenerationConfig, InfillRequest, Speech, SSERequest
 from cartesia_proto.server.voice_forms import Controls, IdVoice
 from cartesia_standin.catalogue import Catalogue
 from cartesia_standin.encodings import encode
-from cartesia_standin.speech import chunks, pitch_of, samples
+from cartesia_standin.speech import chunks, pitch_of, sample_count, samples
 from cartesia_standin.timeline import Timeline, plan
+from cartesia_standin.voices import DEFAULT_VOICE_ID, MODELS
 
 BODY_PIECE: Final = 8191
 """Bytes of one piece of an audio body: odd, because the real ones are not aligned to samples (protocol section 7.2)."""
@@ -94,55 +98,121 @@ def _cut_anywhere(prefix: bytes, audio: Iterable[bytes]) -> Iterator[bytes]:
         yield bytes(pending)
 
 
+@final
+@frozen
+class Telling:
+    """How speech is told as events.
+
+    Attributes:
+        offset: seconds of the context's audio that went before.
+    """
+
+    context_id: str | None
+    add_timestamps: bool
+    add_phoneme_timestamps: bool
+    flush_id: int | None = None
+    offset: float = 0.0
+
+
 def speak_events(request: SSERequest, catalogue: Catalogue, version: str, request_id: str) -> Streamed:
     """Audio in chunks of a tenth of a second, with timestamps right after the chunk they begin in.
 
     Raises:
         Problem: there is no such voice.
     """
-    rate = request.speech.output_format.sample_rate
-    timeline, audio = _voiced(request.speech, catalogue, rate // CHUNKS_PER_SECOND)
+    telling = Telling(request.context_id, request.add_timestamps, request.add_phoneme_timestamps)
+    _, events = speech_events(request.speech, catalogue, telling)
     done = sse_event(Done(request.context_id), version)
     fail = partial(sse_error, version=version, request_id=request_id, context_id=request.context_id)
-    pieces = (sse_event(event, version) for event in _events(request, timeline, audio))
+    pieces = (sse_event(event, version) for event in events)
     return Streamed(stream_head(CONTENT_TYPE, request_id), pieces, done, fail)
 
 
-def _events(request: SSERequest, timeline: Timeline, audio: Iterable[bytes]) -> Iterator[WrittenEvent]:
-    rate = request.speech.output_format.sample_rate
+def speech_events(
+    speech: Speech, catalogue: Catalogue, telling: Telling
+) -> tuple[float, Iterator[AudioChunk | WordTimestamps | PhonemeTimestamps]]:
+    """How many seconds of audio speech has, and its events, made one by one.
+
+    Raises:
+        Problem: at once; there is no such voice.
+    """
+    rate = speech.output_format.sample_rate
+    timeline, audio = _voiced(speech, catalogue, rate // CHUNKS_PER_SECOND)
+    return sample_count(timeline, rate) / rate, _events(rate, telling, timeline, audio)
+
+
+def _events(
+    rate: int, telling: Telling, timeline: Timeline, audio: Iterable[bytes]
+) -> Iterator[AudioChunk | WordTimestamps | PhonemeTimestamps]:
     step = rate // CHUNKS_PER_SECOND / rate
     for index, data in enumerate(audio):
-        yield AudioChunk(data, request.context_id, STEP_TIME)
+        yield AudioChunk(data, telling.context_id, STEP_TIME, flush_id=telling.flush_id)
         start, end = index * step, (index + 1) * step
-        if request.add_timestamps:
-            yield from _word_timestamps(timeline, start, end, request.context_id)
-        if request.add_phoneme_timestamps:
-            yield from _phoneme_timestamps(timeline, start, end, request.context_id)
+        if telling.add_timestamps:
+            yield from _word_timestamps(timeline, start, end, telling)
+        if telling.add_phoneme_timestamps:
+            yield from _phoneme_timestamps(timeline, start, end, telling)
 
 
-def _word_timestamps(timeline: Timeline, start: float, end: float, context_id: str | None) -> Iterator[WordTimestamps]:
+def _word_timestamps(timeline: Timeline, start: float, end: float, telling: Telling) -> Iterator[WordTimestamps]:
     words = [word for word in timeline.words if start <= word.start < end]
     if words:
         yield WordTimestamps(
             words=tuple(word.text for word in words),
-            start=tuple(word.start for word in words),
-            end=tuple(word.end for word in words),
-            context_id=context_id,
+            start=tuple(round(telling.offset + word.start, 6) for word in words),
+            end=tuple(round(telling.offset + word.end, 6) for word in words),
+            context_id=telling.context_id,
+            flush_id=telling.flush_id,
         )
 
 
-def _phoneme_timestamps(
-    timeline: Timeline, start: float, end: float, context_id: str | None
-) -> Iterator[PhonemeTimestamps]:
+def _phoneme_timestamps(timeline: Timeline, start: float, end: float, telling: Telling) -> Iterator[PhonemeTimestamps]:
     """Of sounds; the stand-in has no phonemes, its sounds are letters."""
     sounds = [sound for word in timeline.words for sound in word.sounds if start <= sound.start < end]
     if sounds:
         yield PhonemeTimestamps(
             phonemes=tuple(sound.symbol for sound in sounds),
-            start=tuple(sound.start for sound in sounds),
-            end=tuple(sound.end for sound in sounds),
-            context_id=context_id,
+            start=tuple(round(telling.offset + sound.start, 6) for sound in sounds),
+            end=tuple(round(telling.offset + sound.end, 6) for sound in sounds),
+            context_id=telling.context_id,
+            flush_id=telling.flush_id,
         )
+
+
+def spoken_audio(
+    *transcripts: str,
+    output_format: RawFormat,
+    voice_id: str = DEFAULT_VOICE_ID,
+    generation_config: GenerationConfig | None = None,
+) -> bytes:
+    """The audio of a context whose inputs have these transcripts, byte for byte.
+
+    It is what ``POST /tts/bytes`` answers for each transcript, one after another; an empty or blank one has no sound.
+    How messages travelled, and when, makes no difference; how the text was cut into inputs does.
+
+    Args:
+        generation_config: `volume` and `speed` count.
+
+    Raises:
+        Problem: the catalogue has no such voice to begin with.
+    """
+    catalogue, audio, config = Catalogue(), bytearray(), generation_config or GenerationConfig()
+    for transcript in filter(str.strip, transcripts):
+        speech = Speech("", transcript, IdVoice(voice_id), output_format, generation_config=config)
+        audio += b"".join(_voiced(speech, catalogue, BODY_PIECE)[1])
+    return bytes(audio)
+
+
+def check_speech(speech: Speech) -> None:
+    """What must exist before anything is said; the stand-in has no pronunciation dictionaries.
+
+    Raises:
+        Problem: there is no such model or dictionary.
+    """
+    if speech.model_id not in MODELS:
+        raise model_not_found(speech.model_id)
+    if speech.pronunciation_dict_id is not None:
+        raise not_found(f"there is no pronunciation dictionary {speech.pronunciation_dict_id[:64]!r}")
 
 
 def _voiced(speech: Speech, catalogue: Catalogue, size: int) -> tuple[Timeline, Iterator[bytes]]:

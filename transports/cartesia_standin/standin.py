@@ -5,17 +5,21 @@ answered. One event loop thread serves all connections.
 """
 
 import asyncio
+import math
 import socket
 import ssl
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Final, Self, final
 
+from cartesia_proto.config import check_timeout
 from cartesia_proto.errors import LocalProtocolError
-from cartesia_standin.application import ACCESS_TOKEN, ANY_KEY, Application
-from cartesia_standin.connection import Connection, ReceivedRequest
+from cartesia_standin.application import ACCESS_TOKEN, ANY_KEY, Application, SocketRules
+from cartesia_standin.connection import Connection, ReceivedRequest, Records
 from cartesia_standin.faults import Fault, FaultQueue
+from cartesia_standin.websocket import ReceivedMessage
 
 HOST: Final = "127.0.0.1"
 """The only address the stand-in listens on."""
@@ -40,21 +44,37 @@ class StandIn:
         port: 0 takes any that is free.
         key: the one API key that is right; None accepts every well-formed one, and every access token.
         ssl_context: for TLS, with a certificate for 127.0.0.1; None serves in clear.
+        context_expiry: seconds without anything to say after which an open context is done; ``math.inf`` for never.
+        idle_timeout: seconds without a message after which a WebSocket is closed; pings do not count.
+        max_contexts, max_sockets: how many each key may have open at once; more are refused with 429. None is any.
 
     Raises:
-        LocalProtocolError: the key is no API key (the message does not show it), or the port is no port.
+        LocalProtocolError: the key is no API key (the message does not show it), the port is no port, or a time is not
+            above zero.
         OSError: on entering, where the port is taken.
     """
 
-    def __init__(self, *, port: int = 0, key: str | None = None, ssl_context: ssl.SSLContext | None = None) -> None:
-        if not 0 <= port <= MAX_PORT:
-            raise LocalProtocolError(f"port {port} must be from 0 to {MAX_PORT}")
-        self._application = Application(key)
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        key: str | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        context_expiry: float = math.inf,
+        idle_timeout: float = 300.0,
+        max_contexts: int | None = None,
+        max_sockets: int | None = None,
+    ) -> None:
+        if port not in range(MAX_PORT + 1):
+            raise LocalProtocolError(f"port {port!r} must be an integer from 0 to {MAX_PORT}")
+        expiry, idle = check_timeout(context_expiry), check_timeout(idle_timeout)
+        self._application = Application(key, SocketRules(expiry, idle, max_contexts, max_sockets))
         self._port = port
         self._key = key
         self._ssl_context = ssl_context
         self._faults = FaultQueue()
-        self._requests: list[ReceivedRequest] = []
+        self._change = threading.Condition()
+        self._records = Records(self._note_change)
         self._connections = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._thread: threading.Thread | None = None
@@ -85,7 +105,12 @@ class StandIn:
     @property
     def requests(self) -> tuple[ReceivedRequest, ...]:
         """Every request so far, in the order they were complete; recorded before they are answered."""
-        return tuple(self._requests)
+        return tuple(self._records.requests)
+
+    @property
+    def messages(self) -> tuple[ReceivedMessage, ...]:
+        """Every message that came on a WebSocket so far; recorded when it has taken effect."""
+        return tuple(self._records.messages)
 
     @property
     def connections(self) -> int:
@@ -94,8 +119,27 @@ class StandIn:
 
     @property
     def open_connections(self) -> int:
-        """How many connections are open now."""
+        """How many connections are open now, those that became WebSockets included."""
         return len(self._tasks)
+
+    @property
+    def open_contexts(self) -> int:
+        """How many contexts are open now, on all WebSockets."""
+        return self._application.contexts.total
+
+    def wait_until(self, what: Callable[[], bool], timeout: float = 10.0) -> None:
+        """Wait for something here to become true, such as ``lambda: not server.open_contexts``.
+
+        Args:
+            what: asked again whenever anything above has changed.
+            timeout: seconds.
+
+        Raises:
+            TimeoutError: it did not in time.
+        """
+        with self._change:
+            if not self._change.wait_for(what, timeout):
+                raise TimeoutError(f"waited in vain for {timeout:g} seconds")
 
     # Its life.
 
@@ -108,7 +152,7 @@ class StandIn:
         self._thread.start()
         try:
             self._port = listening.result()
-        except OSError:
+        except BaseException:
             self._thread.join()
             raise
         return self
@@ -122,15 +166,16 @@ class StandIn:
             self._thread.join()
 
     def _run(self, listening: "Future[int]") -> None:
-        asyncio.run(self._serve(listening))
+        try:
+            asyncio.run(self._serve(listening))
+        except BaseException as error:
+            if listening.done():
+                raise
+            listening.set_exception(error)  # it is raised where somebody waits for it
 
     async def _serve(self, listening: "Future[int]") -> None:
         """Listen, until told to stop. Every accepted socket belongs to a task at once, so that none can be lost."""
-        try:
-            listener = socket.create_server((HOST, self._port))
-        except OSError as error:
-            listening.set_exception(error)
-            return
+        listener = socket.create_server((HOST, self._port))
         listener.setblocking(False)  # noqa: FBT003 - the standard library's own signature
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(listener, self._accept, listener)
@@ -153,6 +198,12 @@ class StandIn:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(lambda _: sock.close())
+        task.add_done_callback(lambda _: self._note_change())
+        self._note_change()
+
+    def _note_change(self) -> None:
+        with self._change:
+            self._change.notify_all()
 
     async def _converse(self, sock: socket.socket, number: int) -> None:
         loop = asyncio.get_running_loop()
@@ -163,4 +214,4 @@ class StandIn:
         except OSError:  # no TLS came about
             return
         writer = asyncio.StreamWriter(transport, protocol, reader, loop)
-        await Connection(number, reader, writer, self._application, self._faults, self._requests.append).run()
+        await Connection(number, reader, writer, self._application, self._faults, self._records).run()

@@ -4,6 +4,7 @@ The ids that programs often use as defaults are among the voices (protocol secti
 names, descriptions and sounds are the stand-in's own. Embeddings are made up, the same in every run.
 """
 
+from functools import cache
 from random import Random
 from typing import Final
 
@@ -144,6 +145,7 @@ def _voice(index: int, voice_id: str, name: str, gender: str, accent_id: str) ->
     )
 
 
+@cache
 def catalogue_voices() -> tuple[VoiceRecord, ...]:
     """The 24 voices that are there from the start, in the order they are listed."""
     return tuple(_voice(index, *row) for index, row in enumerate(_VOICES))

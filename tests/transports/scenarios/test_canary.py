@@ -212,6 +212,15 @@ def test_a_server_that_repeats_the_key_in_a_header(shell: Shell, net: Net) -> No
     assert_silent(fail(shell.client(server, api_key=KEY), CartesiaError))
 
 
+@pytest.mark.parametrize("body", [KEY.encode(), f'{{"title": "No", "message": "not {KEY}"}}'.encode()])
+def test_a_server_that_repeats_the_key_in_its_body(shell: Shell, net: Net, log: Records, body: bytes) -> None:
+    """What an error quotes of the request shows as ``***``."""
+    client = shell.client(net.serve([net.response(401, body)]), api_key=KEY)
+    error = fail(client, AuthenticationError)
+    assert "***" in str(error)
+    assert_silent(error, client.native, log.texts)
+
+
 @pytest.mark.parametrize("key", [f"{KEY}\n", f"{KEY}é", f"{KEY} x", f"{KEY}\x7f"])
 def test_a_key_that_no_header_can_carry(shell: Shell, log: Records, key: str) -> None:
     """Refused where it is given, as key and as token."""

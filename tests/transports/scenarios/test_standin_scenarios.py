@@ -54,9 +54,7 @@ WAV = {"container": "wav", "encoding": "pcm_s16le", "sample_rate": 16000}
 MP3 = {"container": "mp3", "sample_rate": 44100, "bit_rate": 128000}
 TEXT = "Hello, world!"
 SPEAK = TTS.stream(model_id="sonic-3", transcript=TEXT, voice=DEFAULT_VOICE_ID, output_format=RAW)
-EVENTS = TTS.sse(
-    model_id="sonic-3", transcript=TEXT, voice=DEFAULT_VOICE_ID, output_format=RAW, add_timestamps=True
-)
+EVENTS = TTS.sse(model_id="sonic-3", transcript=TEXT, voice=DEFAULT_VOICE_ID, output_format=RAW, add_timestamps=True)
 WHOLE = TTS.bytes(model_id="sonic-3", transcript=TEXT, voice=DEFAULT_VOICE_ID, output_format=RAW)
 
 
