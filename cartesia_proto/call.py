@@ -21,7 +21,7 @@ from attrs import field, frozen
 from cartesia_proto.codecs import json as json_codec
 from cartesia_proto.config import Config
 from cartesia_proto.errors import JsonValue, LocalProtocolError
-from cartesia_proto.flow import Decoder, Flow, Operation, exchange
+from cartesia_proto.flow import Decoder, Flow, Operation, WithoutEcho, exchange
 from cartesia_proto.http import JsonBody, Method, Response, UnsignedRequest
 from cartesia_proto.pages import AsyncPages, Batch, Page, Pages, following
 from cartesia_proto.parameters import Frozen, Parameters, query_pairs
@@ -281,7 +281,7 @@ class StreamCall(Plan[Stream[E_co], "AsyncStream[E_co]"]):
 
         def flow() -> "Flow[Decoder[E_co]]":
             head = yield from exchange(request, how, "stream")
-            return self.decoder(head, config, version)
+            return WithoutEcho(self.decoder(head, config, version), request)
 
         return Operation(flow())
 

@@ -18,6 +18,7 @@ The exceptions are written by hand: generated ones print their fields instead of
 """
 
 import builtins
+from collections.abc import Callable
 from functools import partial
 from typing import Final, Literal, TypeAlias
 
@@ -155,6 +156,25 @@ class ApiError(CartesiaError):
         self.scope: Scope = scope
         self.retryable: bool = status_code in RETRYABLE_STATUSES or status_code >= 500
 
+    def rewritten(self, rewrite: Callable[[str], str]) -> "ApiError":
+        """This error with every text in it rewritten, such as to hide a secret that the server repeated."""
+
+        def optional(text: str | None) -> str | None:
+            return None if text is None else rewrite(text)
+
+        return type(self)(
+            status_code=self.status_code,
+            body=_rewritten(self.body, rewrite),
+            title=optional(self.title),
+            message=optional(self.message),
+            error_code=optional(self.error_code),
+            request_id=optional(self.request_id),
+            doc_url=optional(self.doc_url),
+            retry_after=self.retry_after,
+            context_id=self.context_id,
+            scope=self.scope,
+        )
+
     def __reduce__(self) -> tuple[partial["ApiError"], tuple[()]]:
         """Rebuild by keyword: the default protocol would pass the rendered sentence."""
         return (
@@ -173,6 +193,18 @@ class ApiError(CartesiaError):
             ),
             (),
         )
+
+
+def _rewritten(value: JsonValue, rewrite: Callable[[str], str]) -> JsonValue:
+    match value:
+        case str():
+            return rewrite(value)
+        case list():
+            return [_rewritten(item, rewrite) for item in value]
+        case dict():
+            return {rewrite(name): _rewritten(item, rewrite) for name, item in value.items()}
+        case _:
+            return value
 
 
 class BadRequestError(ApiError):

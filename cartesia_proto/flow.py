@@ -107,6 +107,38 @@ class Decoder(Protocol[E]):
         ...
 
 
+@final
+class WithoutEcho(Generic[E]):
+    """A decoder whose errors do not repeat the request's secrets, even where the server does."""
+
+    __slots__ = ("_decoder", "_request")
+
+    def __init__(self, decoder: Decoder[E], request: Request) -> None:
+        self._decoder = decoder
+        self._request = request
+
+    @property
+    def finished(self) -> bool:
+        """As the decoder within."""
+        return self._decoder.finished
+
+    def receive_data(self, data: bytes) -> list[E]:
+        """As the decoder within."""
+        try:
+            return self._decoder.receive_data(data)
+        except ApiError as error:
+            said = error
+        raise said.rewritten(self._request.without_secrets)
+
+    def receive_eof(self) -> list[E]:
+        """As the decoder within."""
+        try:
+            return self._decoder.receive_eof()
+        except ApiError as error:
+            said = error
+        raise said.rewritten(self._request.without_secrets)
+
+
 @frozen
 class Terms:
     """Under which terms a request is made: what a flow needs of the configuration and the call's own options."""
@@ -182,13 +214,13 @@ def redirect_target(request: Request, response: Response) -> str | None:
 def _refused_redirect(response: Response) -> ApiError:
     location = response.headers.get("location")
     try:
-        where = redact_url(location) if location else "nowhere"
+        where = f"redirects to {redact_url(location)}" if location else "does not say where to go instead"
     except ValueError:
-        where = "what is no URL"
+        where = "redirects to what is no URL"
     return api_error_type(response.status)(
         status_code=response.status,
         title="Redirect not followed",
-        message=f"the server redirects to {where}; only redirects on the same origin are followed, "
+        message=f"the server {where}; only redirects on the same origin are followed, "
         f"at most {MAX_REDIRECTS}, and 301 to 303 only for GET and HEAD",
         request_id=response.request_id,
     )

@@ -49,7 +49,9 @@ def _header_text(name: str, value: object) -> str:
 def _header(name: str, value: str | Secret) -> tuple[str, str | Secret]:
     text = _header_text(name, value.reveal() if isinstance(value, Secret) else value)
     if not _TOKEN.fullmatch(name):
-        raise LocalProtocolError(f"{name!r} is no header name (RFC 9110 section 5.6.2)")
+        said = _TOKEN.match(name)  # and no more of it: a whole header line given as a name may hold a secret
+        after = f" after {said[0]!r}" if said else ""
+        raise LocalProtocolError(f"a header name has a forbidden character{after} (RFC 9110 section 5.6.2)")
     if _FORBIDDEN_IN_VALUE.search(text):
         raise LocalProtocolError(f"the value of header {name} has a line break or another control character")
     if not text.isascii():
@@ -284,16 +286,13 @@ class Request:
 
     def without_echo(self, response: "Response") -> "Response":
         """A response in which this request's own secrets, which a server may repeat in an error, show as ``***``."""
-        in_headers = [word for _, value in self.headers if isinstance(value, Secret) for word in value.reveal().split()]
-        secrets = [secret for secret in (*in_headers, *self._in_query()) if len(secret) >= SHORTEST_ECHO]
+        headers = Headers.received((name, self.without_secrets(value)) for name, value in response.headers.reveal())
+        body = self.without_secrets(response.body.decode("latin-1")).encode("latin-1")
+        return evolve(response, headers=headers, body=body)
 
-        def hidden(text: str) -> str:
-            for secret in secrets:
-                text = text.replace(secret, REDACTED)
-            return text
-
-        headers = Headers.received((name, hidden(value)) for name, value in response.headers.reveal())
-        return evolve(response, headers=headers, body=hidden(response.body.decode("latin-1")).encode("latin-1"))
+    def without_secrets(self, text: str) -> str:
+        """A text in which this request's own secrets show as ``***``."""
+        return hide_secrets(text, (*header_secrets(self.headers), *self._in_query()))
 
     def _in_query(self) -> Iterator[str]:
         """The secrets of the URL, as they stand there and as they are meant."""
@@ -332,6 +331,19 @@ class Response:
     def request_id(self) -> str | None:
         """`X-Request-Id`, by which the vendor finds the request (protocol section 2.0)."""
         return self.headers.get("x-request-id")
+
+
+def header_secrets(headers: Headers) -> tuple[str, ...]:
+    """The words of the secret values among headers, such as the key of ``Bearer …``."""
+    return tuple(word for _, value in headers if isinstance(value, Secret) for word in value.reveal().split())
+
+
+def hide_secrets(text: str, secrets: Iterable[str]) -> str:
+    """A text in which secrets of at least `SHORTEST_ECHO` characters show as ``***``."""
+    for secret in secrets:
+        if len(secret) >= SHORTEST_ECHO:
+            text = text.replace(secret, REDACTED)
+    return text
 
 
 def redact_url(url: str) -> str:

@@ -30,9 +30,11 @@ class Parameters(Mapping[str, Frozen]):
     __slots__ = ("_items",)
 
     def __init__(self, items: Mapping[str, object] | None = None, /, **named: object) -> None:
-        self._items: dict[str, Frozen] = {
-            name: freeze(value, name) for name, value in {**(items or {}), **named}.items()
-        }
+        given = {**(items or {}), **named}
+        try:
+            self._items: dict[str, Frozen] = {name: freeze(value, name) for name, value in given.items()}
+        except RecursionError:
+            raise LocalProtocolError(f"{next(iter(given), 'an argument')} is nested too deep, or in itself") from None
 
     def __getitem__(self, name: str) -> Frozen:
         return self._items[name]

@@ -15,7 +15,14 @@ from cartesia_proto.audio.formats import SAMPLE_WIDTHS, RawFormat
 from cartesia_proto.audio.pcm import SampleAligner, duration
 from cartesia_proto.codecs import json
 from cartesia_proto.codecs.events import AudioChunk, Done, ErrorEvent, FlushDone, SpeechEvent, TTSEvent, build_events
-from cartesia_proto.errors import CartesiaError, JsonValue, LocalProtocolError, RemoteProtocolError, TimeoutError
+from cartesia_proto.errors import (
+    ApiError,
+    CartesiaError,
+    JsonValue,
+    LocalProtocolError,
+    RemoteProtocolError,
+    TimeoutError,
+)
 from cartesia_proto.parameters import Parameters
 from cartesia_proto.sessions.events import (
     Cancelled,
@@ -45,6 +52,10 @@ class Registry(Protocol):
 
     def context_ended(self, context: "TTSContext") -> None:
         """The context is over."""
+        ...
+
+    def without_secrets(self, text: str) -> str:
+        """A text of the server's in which the session's secrets do not show."""
         ...
 
 
@@ -207,8 +218,12 @@ class TTSContext:
         return self.fail(Input.STALL, error, now)
 
     def fail(self, input: Input, error: CartesiaError, now: float) -> list[ContextEvent]:
-        """End the context by an error; no event if it is over already."""
-        event = Failed(self.id, error)
+        """End the context by an error; no event if it is over already.
+
+        What the server said of it never repeats the session's secrets, even where the server did.
+        """
+        safe = error.rewritten(self._registry.without_secrets) if isinstance(error, ApiError) else error
+        event = Failed(self.id, safe)
         return [event] if self._end(input, event, now) else []
 
     def receive(self, fields: Mapping[str, JsonValue], now: float) -> list[ContextEvent]:

@@ -18,6 +18,7 @@ from cartesia_proto.codecs import json
 from cartesia_proto.codecs.events import ErrorEvent, build_events
 from cartesia_proto.config import Config
 from cartesia_proto.errors import CartesiaError, ConnectionLost, JsonValue, LocalProtocolError, RemoteProtocolError
+from cartesia_proto.http import header_secrets, hide_secrets
 from cartesia_proto.sessions.context import TTSContext
 from cartesia_proto.sessions.events import ContextEvent
 from cartesia_proto.sessions.handshake import CredentialsIn, WebSocketRequest, websocket_request
@@ -48,6 +49,8 @@ class TTSSession:
     def __init__(self, config: Config, random: Callable[[], float]) -> None:
         self.dropped_frames: int = 0
         self._config = config
+        credentials = () if config.credentials is None else config.credentials.headers(config.version)
+        self._secrets = header_secrets(config.headers.merged(credentials))
         self._random = random
         self._contexts: dict[str, TTSContext] = {}
         self._retired: deque[str] = deque()
@@ -103,9 +106,9 @@ class TTSSession:
         try:
             fields = json.loads(message)
         except RemoteProtocolError as error:
-            return self._fail_all(Input.ERROR, _no_event(message, str(error)), now)
+            return self._fail_all(Input.ERROR, self._no_event(message, str(error)), now)
         if not isinstance(fields, dict):
-            return self._fail_all(Input.ERROR, _no_event(message, "it is no JSON object"), now)
+            return self._fail_all(Input.ERROR, self._no_event(message, "it is no JSON object"), now)
         if fields.get("context_id") in (None, ""):
             return self._receive_unaddressed(fields, now)
         return self._deliver(self._addressee(fields["context_id"]), fields, now)
@@ -154,6 +157,10 @@ class TTSSession:
         if due is not None:
             heappush(self._timers, (due, context.id))
 
+    def without_secrets(self, text: str) -> str:
+        """A text of the server's in which the secrets of this session show as ``***``."""
+        return hide_secrets(text, self._secrets)
+
     def context_ended(self, context: TTSContext) -> None:
         """Forget a context, but for its id, which must not be used again."""
         del self._contexts[context.id]
@@ -186,6 +193,14 @@ class TTSSession:
 
     def _fail_all(self, input: Input, error: CartesiaError, now: float) -> list[ContextEvent]:
         return [event for context in self.open_contexts for event in context.fail(input, copy(error), now)]
+
+    def _no_event(self, message: str | bytes | memoryview, reason: str) -> RemoteProtocolError:
+        """The error of a text that is no event; the first versions sent bare error texts (protocol section 4.1)."""
+        text = message if isinstance(message, str) else bytes(message).decode("utf-8", "replace")
+        safe = self.without_secrets(text)
+        shown = safe[:SHOWN] + ("…" if len(safe) > SHOWN else "")
+        words = f"the server sent {shown!r}, which is no event: {reason}"
+        return RemoteProtocolError(words, path="$", scope="connection")
 
     # Which ids may be used.
 
@@ -220,10 +235,3 @@ def _error_in(fields: Mapping[str, JsonValue]) -> CartesiaError | None:
     except RemoteProtocolError:
         return None
     return next((event.error for event in built if isinstance(event, ErrorEvent)), None)
-
-
-def _no_event(message: str | bytes | memoryview, reason: str) -> RemoteProtocolError:
-    """The error of a text that is no event; the first versions sent bare error texts (protocol section 4.1)."""
-    text = message if isinstance(message, str) else bytes(message[: 4 * SHOWN]).decode("utf-8", "replace")
-    shown = text[:SHOWN] + ("…" if len(text) > SHOWN else "")
-    return RemoteProtocolError(f"the server sent {shown!r}, which is no event: {reason}", path="$", scope="connection")

@@ -118,7 +118,7 @@ class Exchange:
             case ResponseHead(response=head):
                 return self._take_head(head)
             case BodyData(data=data):
-                self._received += len(data) if self._head_ok else 0
+                self._received += len(data)
                 collector = self._collecting()
                 collector.receive_data(data)
                 return collector.finish() if collector.full else None

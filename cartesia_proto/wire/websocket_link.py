@@ -143,6 +143,11 @@ class WebSocketLink(Generic[EventT]):
         """The next thing the peer said, or None until more bytes arrive; `Rejected` or `Closed` comes once, last."""
         return self._events.popleft() if self._events else None
 
+    @property
+    def has_data_to_send(self) -> bool:
+        """Whether `data_to_send` would answer with anything."""
+        return bool(self._outbox) or (self._state == "open" and self._reader.ping is not None)
+
     def data_to_send(self) -> bytes:
         """Everything queued for the wire since the last call."""
         self._queue_pong()

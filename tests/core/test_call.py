@@ -10,6 +10,8 @@ from typing import Generic, Never, Self, TypeVar, get_type_hints
 
 import pytest
 
+from cartesia_proto.api.tts import TTS
+from cartesia_proto.audio.formats import RawFormat
 from cartesia_proto.call import (
     UNDOCUMENTED,
     AsyncStream,
@@ -27,7 +29,14 @@ from cartesia_proto.call import (
 )
 from cartesia_proto.config import Config
 from cartesia_proto.credentials import ApiKey
-from cartesia_proto.errors import IncompleteStream, JsonValue, LocalProtocolError, NotFoundError, RemoteProtocolError
+from cartesia_proto.errors import (
+    AuthenticationError,
+    IncompleteStream,
+    JsonValue,
+    LocalProtocolError,
+    NotFoundError,
+    RemoteProtocolError,
+)
 from cartesia_proto.flow import Attempt, Done, Operation
 from cartesia_proto.http import Headers, Method, Response, UnsignedRequest
 from cartesia_proto.pages import AsyncPages, Batch, Page, Pages
@@ -378,9 +387,8 @@ def test_operation_of_a_stream() -> None:
     step = operation.resume(Response(200))
     assert isinstance(step, Done)
     decoder = step.value
-    assert isinstance(decoder, LetterDecoder)
-    assert decoder.version == "2026-08-14"
     assert decoder.receive_data(b"ab.") == ["a", "b", "."]
+    assert decoder.finished
     refused = call.operation(CONFIG, half)
     refused.start()
     with pytest.raises(NotFoundError):
@@ -452,3 +460,21 @@ def test_what_follows_a_path_is_not_repeated(path: str) -> None:
     with pytest.raises(LocalProtocolError, match="a' is no path") as caught:
         Call.json("GET", path)
     assert "C4n4ry" not in str(caught.value)
+
+
+def test_a_key_that_an_event_stream_repeats_is_not_shown() -> None:
+    """An error event that echoes the request's key raises an error without it."""
+    call = TTS.sse(model_id="m", transcript="Hi", voice="v", output_format=RawFormat("pcm_s16le", 8000))
+    operation = call.operation(Config(credentials=ApiKey("sk_car_canary42")), half)
+    operation.start()
+    done = operation.resume(Response(200))
+    assert isinstance(done, Done)
+    decoder = done.value
+    assert not decoder.finished
+    event = b'data: {"type":"error","status_code":401,"message":"no sk_car_canary42","doc":["sk_car_canary42"]}\n\n'
+    assert decoder.receive_data(event) == []
+    for read in (lambda: decoder.receive_data(b""), decoder.receive_eof):
+        with pytest.raises(AuthenticationError) as caught:
+            read()
+        assert caught.value.message == "no ***"
+        assert "canary" not in f"{caught.value!r}{caught.value.__dict__}{caught.value.__context__}"

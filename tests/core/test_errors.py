@@ -182,3 +182,22 @@ def test_connection_lost_holds_code_and_reason() -> None:
     assert (lost.code, lost.reason) == (1001, "bye")
     assert (ConnectionLost("cut").code, ConnectionLost("cut").reason) == (None, "")
     assert RemoteProtocolError("x", path="$.a[0]").path == "$.a[0]"
+
+
+def test_rewritten_reaches_every_text() -> None:
+    """Title, message, ids and the whole body are rewritten; the class, numbers and nothings stay."""
+    error = NotFoundError(
+        status_code=404,
+        body={"key": ["key", 5, {"a": None}]},
+        title="a key",
+        message="key",
+        request_id="key",
+        retry_after=2.0,
+        context_id="c",
+    )
+    safe = error.rewritten(lambda text: text.replace("key", "***"))
+    assert type(safe) is NotFoundError
+    assert safe.body == {"***": ["***", 5, {"a": None}]}
+    assert (safe.title, safe.message, safe.request_id, safe.error_code) == ("a ***", "***", "***", None)
+    assert (safe.status_code, safe.retry_after, safe.context_id) == (404, 2.0, "c")
+    assert "key" not in str(safe)

@@ -198,7 +198,7 @@ def test_refused_redirects(status: int, location: str | None) -> None:
 def test_a_refused_redirect_says_where_to() -> None:
     """The message names the target, without secrets, or says that there is none."""
     assert "evil.example/x?token=***" in str(final_error(redirect(301, "https://u:p@evil.example/x?token=secret")))
-    assert "redirects to nowhere" in str(final_error(redirect(304, None)))
+    assert "does not say where to go instead" in str(final_error(redirect(304, None)))
     assert "what is no URL" in str(final_error(redirect(301, "https://[::1")))
 
 

@@ -239,3 +239,11 @@ def test_form_parts() -> None:
     )
     with pytest.raises(LocalProtocolError, match="a must be text"):
         form_parts(Parameters(a=b"x"))
+
+
+def test_an_argument_that_holds_itself() -> None:
+    """It is refused by a sentence, not by the interpreter's recursion limit."""
+    endless: list[object] = []
+    endless.append(endless)
+    with pytest.raises(LocalProtocolError, match="voices is nested too deep"):
+        Parameters(voices=endless)

@@ -9,7 +9,7 @@ import pytest
 from cartesia_proto.audio.formats import RawFormat
 from cartesia_proto.codecs.events import AudioChunk, Done
 from cartesia_proto.config import Config
-from cartesia_proto.credentials import AccessToken
+from cartesia_proto.credentials import AccessToken, ApiKey
 from cartesia_proto.errors import (
     ApiError,
     CartesiaError,
@@ -448,3 +448,19 @@ def test_the_handshake() -> None:
     session = TTSSession(Config(credentials=AccessToken("t")), half)
     assert session.handshake().headers.get("Authorization") == "***"
     assert session.handshake(credentials="query").url.endswith("access_token=t")
+
+
+def test_a_key_that_the_server_repeats_is_not_shown() -> None:
+    """Neither an error event nor a text that is no event carries the session's key into what readers are told."""
+    for said in (
+        '{"type":"error","context_id":"a","status_code":401,"title":"Bad","message":"no key sk_car_canary42"}',
+        '{"type":"error","status_code":401,"error":"Bad: no key sk_car_canary42"}',
+        "no key sk_car_canary42",
+    ):
+        session = TTSSession(Config(credentials=ApiKey("sk_car_canary42")), half)
+        context = session.context(model_id="m", voice="v", output_format=RawFormat("pcm_s16le", 8000), context_id="a")
+        context.push("Hi", 0.0)
+        (event,) = session.receive(said, 1.0)
+        assert isinstance(event, Failed)
+        assert "***" in str(event.error)
+        assert "canary" not in f"{event!r}{event.error!r}{event.error.__dict__}"
