@@ -96,14 +96,14 @@ class FrameBuffer:
         """Bytes of memory it holds."""
         return len(self._buffer)
 
-    def space(self) -> memoryview:
-        """Where to receive into, at least `ROOM` bytes. It stands until the next call."""
+    def space(self, least: int = ROOM) -> memoryview:
+        """Where to receive into, at least so many bytes. It stands until the next call."""
         if self._start == self._end:
             self._start = self._end = 0
-        if len(self._buffer) > KEPT and len(self) + ROOM <= CAPACITY:
+        if len(self._buffer) > KEPT and len(self) + least <= CAPACITY:
             self._move_to(CAPACITY)
-        elif len(self._buffer) - self._end < ROOM:
-            self._make_room()
+        elif len(self._buffer) - self._end < least:
+            self._make_room(least)
         return self._view[self._end :]
 
     def filled(self, count: int) -> None:
@@ -176,10 +176,10 @@ class FrameBuffer:
         length = self._view[self._start + 2 : self._start + 2 + extended]
         return FrameHeader(bool(first & 0x08), size, int.from_bytes(length) if extended else code)
 
-    def _make_room(self) -> None:
+    def _make_room(self, least: int) -> None:
         waiting = len(self)
-        if waiting + ROOM > len(self._buffer):
-            self._move_to(min(2 * len(self._buffer), self._limit + LONGEST_HEADER + CAPACITY))
+        if waiting + least > len(self._buffer):
+            self._move_to(max(min(2 * len(self._buffer), self._limit + LONGEST_HEADER + CAPACITY), waiting + least))
         else:
             self._view[:waiting] = self._view[self._start : self._end]
             self._start, self._end = 0, waiting

@@ -24,7 +24,7 @@ from cartesia_proto.errors import (
     TimeoutError,
     TransportError,
 )
-from cartesia_proto.wire.frames import FrameBuffer
+from cartesia_proto.wire.frames import ROOM, FrameBuffer
 from cartesia_proto.wire.messages import Message, MessageReader, PeerClosed, Violation
 
 CLOSE_TIMEOUT: Final = 10.0
@@ -104,9 +104,13 @@ class WebSocketLink(Generic[EventT]):
         """Where the link stands."""
         return self._state
 
-    def receive_space(self) -> memoryview:
-        """Where to receive into: at least 16 KiB, good until the next call. `received` must follow with the count."""
-        return self._buffer.space()
+    def receive_space(self, least: int = ROOM) -> memoryview:
+        """Where to receive into: at least so many bytes, good until the next call. `received` follows with the count.
+
+        Args:
+            least: more than the default only for what must be taken at once, such as what TLS has decrypted.
+        """
+        return self._buffer.space(least)
 
     def received(self, count: int, now: float) -> None:
         """Note that so many bytes were received into `receive_space`; none are no end of input.

@@ -39,7 +39,7 @@ LAYERS: Final = {
     "api": "api",
     "sessions": "sessions",
     "wire": "wire",
-    "conversation": "conversation",
+    "conversation": "conversation contexts awaiting clients websocket_tts traffic blocking",
     "server": "server",
     "testing": "testing",
 }
@@ -53,7 +53,7 @@ ALLOWED: Final = {
     "api": "api call codecs audio base",
     "sessions": "sessions call codecs audio base",
     "wire": "wire codecs base",
-    "conversation": "conversation wire sessions call codecs audio base",
+    "conversation": "conversation wire sessions api call codecs audio base",
     "server": "server wire codecs audio base",
     "testing": "testing server conversation wire sessions api call codecs audio base",
     "package": "conversation wire sessions api call codecs audio base",

@@ -193,6 +193,17 @@ def test_a_long_message() -> None:
     assert texts(buffer) == (["later"], "incomplete")
 
 
+def test_more_space_where_it_is_needed() -> None:
+    """As much as is asked for, with what waits moved along; a large buffer is not let go while it is needed."""
+    buffer = holding(text_frame(b"Hello")[:4])
+    assert len(buffer.space(3 * CAPACITY)) == 3 * CAPACITY
+    assert len(buffer.space(KEPT)) >= KEPT
+    assert len(buffer.space(KEPT + 1)) >= KEPT + 1
+    fill(buffer, text_frame(b"Hello")[4:])
+    assert buffer.capacity == CAPACITY
+    assert texts(buffer) == (["Hello"], "incomplete")
+
+
 def test_a_buffer_that_grew_a_little_is_kept() -> None:
     """Messages of some hundred kilobytes do not make a new one each time."""
     buffer = FrameBuffer(LIMIT)

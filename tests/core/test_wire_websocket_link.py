@@ -95,6 +95,7 @@ def test_messages_both_ways(deflate: bool) -> None:
 def test_receiving_in_place() -> None:
     """What a shell does: receive into the link's own space, say how much, take the messages."""
     client, _ = opened()
+    assert len(client.receive_space(100_000)) >= 100_000
     space = client.receive_space()
     space[:7] = b"\x81\x05hello"
     client.received(0, 150.0)
@@ -143,6 +144,24 @@ def test_pings_are_answered() -> None:
     assert server.data_to_send() == b"\x8a\x00"
     client.receive_data(b"\x8a\x00\x8a\x03two", 101.0)
     assert client_events(client) == []
+
+
+def test_whether_there_is_anything_to_send() -> None:
+    """Known without taking it: a handshake, a message, a pong that is owed."""
+    link = ClientWebSocketLink(REQUEST, timeout=10.0, limits=Limits(), now=100.0)
+    assert link.has_data_to_send
+    assert link.data_to_send()
+    assert not link.has_data_to_send
+    client, server = opened()
+    assert not client.has_data_to_send
+    client.send_text("Hello")
+    assert client.has_data_to_send
+    assert client.data_to_send()
+    server.ping()
+    client.receive_data(server.data_to_send(), 101.0)
+    assert client.has_data_to_send
+    assert client.data_to_send()
+    assert not client.has_data_to_send
 
 
 def test_unsent_pongs_do_not_pile_up() -> None:

@@ -1,7 +1,7 @@
 """The WebSocket example of the older official SDK's README (protocol section 11), playback aside.
 
-As in `test_seed_readme`, only the import line and `version=` are different: ``version="2024-06-10"`` is what that README
-was written for.
+As in `test_seed_readme`, only the import line and `version=` are different: ``version="2024-06-10"`` is what that
+README was written for.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ import trio
 from cartesia_asyncio import AsyncCartesia as AsyncioCartesia
 from cartesia_proto import Embedding
 from cartesia_proto.audio.formats import RawFormat
-from cartesia_standin import DEFAULT_VOICE_ID, StandIn, spoken_audio
+from cartesia_standin import StandIn, spoken_audio
 from cartesia_trio import AsyncCartesia as TrioCartesia
 from cartesia_urllib import Cartesia
 
@@ -65,9 +65,7 @@ def test_websocket(standin: StandIn) -> None:
     client.close()
     assert len(played) > 1
     assert all(played)
-    assert b"".join(played) == spoken_audio(
-        transcript, output_format=RawFormat("pcm_f32le", rate), voice_id=DEFAULT_VOICE_ID
-    )
+    assert b"".join(played) == spoken_audio(transcript, output_format=RawFormat("pcm_f32le", rate), voice_id=voice_id)
     assert standin.connections == 2  # one for requests, one for the WebSocket
 
 
@@ -107,7 +105,8 @@ def test_websocket_asynchronously(
 
     run(main)
     assert all(played)
-    assert b"".join(played) == spoken_audio(TRANSCRIPT, output_format=RawFormat("pcm_f32le", 22050))
+    expected = spoken_audio(TRANSCRIPT, output_format=RawFormat("pcm_f32le", 22050), voice_id=VOICE_ID)
+    assert b"".join(played) == expected
 
 
 def test_a_voice_that_was_mixed(standin: StandIn) -> None:

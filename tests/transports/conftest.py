@@ -12,17 +12,24 @@ from __future__ import annotations
 import gc
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
-from typing import Final, Never, TypeAlias
+from time import monotonic
+from typing import Final, Generic, Never, Self, TypeAlias, TypeVar
 
 import pytest
 import trustme
 from attrs import frozen
 
+T = TypeVar("T")
+
 WAIT: Final = 10.0
 """Seconds after which a wait has failed; what is waited for takes milliseconds."""
+
+STILL: Final = 20
+"""Looks at a thread, a millisecond apart, that must find it at the same instruction before it counts as waiting."""
 
 
 class ClientLeft(Exception):  # noqa: N818 - a state, not a kind of error
@@ -178,6 +185,7 @@ class Server:
                 sock.close()
                 return
             sock.settimeout(WAIT)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what was sent has arrived
             with self._changed:
                 self._open += 1
                 self.opened += 1
@@ -240,6 +248,44 @@ def _tunnel(connection: Connection) -> None:
     connection.close()
 
 
+class Job(Generic[T]):
+    """What a thread of its own does."""
+
+    def __init__(self, work: Callable[[], T]) -> None:
+        self._work = work
+        self._results: list[T] = []
+        self._errors: list[BaseException] = []
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._results.append(self._work())
+        except BaseException as error:  # noqa: BLE001 - carried to whoever asks
+            self._errors.append(error)
+
+    def result(self) -> T:
+        """What came of it."""
+        self._thread.join(WAIT)
+        assert not self._thread.is_alive(), "waited in vain"
+        for error in self._errors:
+            raise error
+        return self._results[0]
+
+    def wait_until_blocked(self) -> Self:
+        """Wait until it waits: it stands still. Should it only have been slow, the test tests less."""
+        places: list[tuple[int, int]] = []
+        end = monotonic() + WAIT
+        while len(places) < STILL:
+            assert monotonic() < end, "the thread never waited"
+            self._thread.join(0.001)
+            assert self._thread.is_alive(), "the thread ended instead of waiting"
+            frame = sys._current_frames()[self._thread.ident or 0]  # pyright: ignore[reportPrivateUsage]  # the one way in
+            place = (id(frame), frame.f_lasti)
+            places = [*places, place] if places[-1:] in ([], [place]) else [place]
+        return self
+
+
 class Net:
     """Servers for one test, in clear or over TLS."""
 
@@ -272,6 +318,11 @@ class Net:
                 stack.callback(server.stop)
 
     tunnel = staticmethod(_tunnel)
+
+    @staticmethod
+    def start(work: Callable[[], T]) -> Job[T]:
+        """Do something in a thread of its own."""
+        return Job(work)
 
     @staticmethod
     def response(status: int, body: bytes = b"", *fields: str) -> bytes:

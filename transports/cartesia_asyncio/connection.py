@@ -1,8 +1,8 @@
 """One socket on asyncio: connect it, encrypt it, move bytes between it and a byte link.
 
 This module knows transports, protocols and timers. It must not know HTTP, retries or which connection is used for what:
-links of the core and `network` do. Bytes arrive straight in a buffer of its own; when that is full, reading pauses
-until somebody takes them. `abort` closes at once and awaits nothing, so a cancelled task can call it.
+links of the core and `network` do. Bytes arrive straight in a buffer of its own; from a certain size on, reading
+pauses until somebody takes them. `abort` closes at once and awaits nothing, so a cancelled task can call it.
 """
 
 import asyncio
@@ -11,17 +11,25 @@ import math
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar, cast, final
+from contextlib import suppress
+from typing import Final, cast, final
 
 from cartesia_asyncio.dialling import dial
 from cartesia_proto.errors import Phase
-from cartesia_proto.wire.exchange import PIECE, could_not_connect, read_deadline, timed_out
-from cartesia_proto.wire.link import HttpLink
+from cartesia_proto.wire.exchange import (
+    PIECE,
+    ByteLink,
+    connection_broke,
+    could_not_connect,
+    read_deadline,
+    timed_out,
+)
 
 LONGEST_HANDSHAKE: Final = 24 * 3600.0
 """Seconds for asyncio's own limit on TLS handshakes, which cannot be off; the limit that counts is ours."""
 
-EventT = TypeVar("EventT")
+TLS_RECORD: Final = 16 * 1024
+"""Bytes of plaintext in one record, of which TLS may hold one decrypted (RFC 8446 section 5.1)."""
 
 Connect = Callable[[str, int], Awaitable[socket.socket]]
 """What a user may give to make unencrypted connections to a host and port: answers with a connected stream socket."""
@@ -37,11 +45,13 @@ class Connection(asyncio.BufferedProtocol):
 
     def __init__(self, host: str, port: int) -> None:
         self.ended: bool = False
+        self._whole = False  # it was ended by the peer, and not merely cut
         self._place = (host, port)
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
         self._buffer = memoryview(bytearray(PIECE))
         self._filled = 0
+        self._paused = False
         self._blocked = False  # the transport holds bytes that it could not send yet
         self._waiter: asyncio.Future[None] | None = None
 
@@ -53,20 +63,26 @@ class Connection(asyncio.BufferedProtocol):
         self._transport.set_write_buffer_limits(high=1, low=0)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """The room left; never none, because reading pauses when it is used up."""
-        del sizehint
+        """Room for all that TLS holds just now: what it cannot hand on at once is lost if the peer has left by then."""
+        needed = self._filled + max(sizehint, 0) + TLS_RECORD + 1
+        if len(self._buffer) < needed:
+            larger = memoryview(bytearray(needed))
+            larger[: self._filled] = self._buffer[: self._filled]
+            self._buffer = larger
         return self._buffer[self._filled :]
 
     def buffer_updated(self, nbytes: int) -> None:
         """Note what arrived."""
         self._filled += nbytes
-        if self._filled == len(self._buffer):
+        if self._filled >= PIECE and not self._paused:
+            self._paused = True
             self._transport.pause_reading()
         self._wake()
 
     def eof_received(self) -> None:
         """Note the end; asyncio closes the transport."""
         self.ended = True
+        self._whole = _said_farewell(self._transport)
         self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -95,13 +111,28 @@ class Connection(asyncio.BufferedProtocol):
         """Close at once. Idempotent."""
         self._transport.abort()
 
-    async def flush(self, link: HttpLink[EventT], seconds: float, phase: Phase = "write") -> bool:
+    def hand_over(self, protocol: asyncio.BufferedProtocol) -> asyncio.Transport:
+        """Let another protocol be told of everything from now on, and answer with the transport."""
+        self._transport.set_protocol(protocol)
+        return self._transport
+
+    async def flush(self, link: ByteLink, seconds: float, phase: Phase = "write") -> bool:
         """Write all that a link has to send; False where the peer takes no more, of which the link tells when read.
 
         Raises:
             TimeoutError: the bytes did not leave within so many seconds.
         """
-        data = link.data_to_send()
+        sent = await self.send(link.data_to_send(), seconds, phase)
+        if not sent:
+            link.send_failed()
+        return sent
+
+    async def send(self, data: bytes, seconds: float, phase: Phase) -> bool:
+        """Write bytes; False where the peer takes no more.
+
+        Raises:
+            TimeoutError: as `flush`.
+        """
         if data and not self._transport.is_closing():
             self._transport.write(data)
             deadline = self._loop.time() + seconds
@@ -109,21 +140,20 @@ class Connection(asyncio.BufferedProtocol):
                 if self._loop.time() >= deadline:
                     raise timed_out(phase, *self._place, seconds)
                 await self._wait(deadline)
-        if self.ended or self._transport.is_closing():
-            link.send_failed()
-            return False
-        return True
+        return not (self.ended or self._transport.is_closing())
 
-    async def read(self, link: HttpLink[EventT]) -> None:
-        """Feed a link once: with what arrived, with the end, or with the news that nothing came in time."""
+    async def read(self, link: ByteLink) -> None:
+        """Feed a link once: with what arrived, with how it ended, or with the news that nothing came in time."""
         deadline = read_deadline(link, self._loop.time())
         while not self._filled and not self.ended and self._loop.time() < deadline:
             await self._wait(deadline)
         if self._filled:
             link.receive_data(self._buffer[: self._filled], self._loop.time())
             self._resume()
-        elif self.ended:
+        elif self._whole:
             link.receive_eof(self._loop.time())
+        elif self.ended:
+            connection_broke(link, self._loop.time())
         else:
             link.handle_deadline(deadline)
 
@@ -154,8 +184,8 @@ class Connection(asyncio.BufferedProtocol):
         self.connection_made(transport)
 
     def _resume(self) -> None:
-        full, self._filled = self._filled == len(self._buffer), 0
-        if full and not self._transport.is_closing():
+        paused, self._paused, self._filled = self._paused, False, 0
+        if paused and not self._transport.is_closing():
             self._transport.resume_reading()
 
     async def _wait(self, deadline: float) -> None:
@@ -172,6 +202,15 @@ class Connection(asyncio.BufferedProtocol):
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def _said_farewell(transport: asyncio.Transport) -> bool:
+    """Whether it was the peer that ended a transport at its end: TLS has a message for that (close_notify)."""
+    tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
+    try:
+        return tls is None or not tls.read(1)
+    except ssl.SSLError:  # it waits for more
+        return False
 
 
 async def open_connection(
@@ -194,6 +233,8 @@ async def open_connection(
 
 
 async def _adopt(sock: socket.socket, host: str, port: int) -> Connection:
+    with suppress(OSError):  # asyncio asks for this only where a socket names its protocol; a user's need not be TCP
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
         _, connection = await asyncio.get_running_loop().create_connection(lambda: Connection(host, port), sock=sock)
     except BaseException:

@@ -9,13 +9,13 @@ import random
 import ssl
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import trio
 
-from cartesia_proto.api import Api
-from cartesia_proto.call import Awaiting, Call, PageCall, Plan, StreamCall
-from cartesia_proto.config import Config, configure
+from cartesia_proto.call import Call, PageCall, StreamCall
+from cartesia_proto.clients import AwaitingClient
+from cartesia_proto.config import configure
 from cartesia_proto.wire.exchange import check_ways_out, choose_proxy
 from cartesia_trio.connection import Connect
 from cartesia_trio.network import Network
@@ -23,12 +23,15 @@ from cartesia_trio.pages import PageList
 from cartesia_trio.sending import run
 from cartesia_trio.stream import BodyStream
 
-A = TypeVar("A")
+if TYPE_CHECKING:
+    from cartesia_proto.awaiting import Multiplexer
+    from cartesia_proto.conversation import WebSocketOptions
+
 E = TypeVar("E")
 T = TypeVar("T")
 
 
-class AsyncCartesia(Api[Awaiting]):
+class AsyncCartesia(AwaitingClient):
     """The Cartesia voice API on trio.
 
     Any number of tasks may share one client; it belongs to the run of trio it is first used in. A cancellation
@@ -56,7 +59,7 @@ class AsyncCartesia(Api[Awaiting]):
         LocalProtocolError: an argument or a variable is malformed; the message names it and never shows a secret.
     """
 
-    __slots__ = ("_config", "_network")
+    __slots__ = ("_network",)
 
     def __init__(
         self,
@@ -73,9 +76,8 @@ class AsyncCartesia(Api[Awaiting]):
         local_address: str | None = None,
         connect: Connect | None = None,
     ) -> None:
-        super().__init__()
         check_ways_out(local_address, connect)
-        self._config: Config = configure(
+        config = configure(
             os.environ,
             api_key=api_key,
             token=token,
@@ -85,35 +87,9 @@ class AsyncCartesia(Api[Awaiting]):
             max_retries=max_retries,
             headers=headers,
         )
-        via = choose_proxy(proxy, self._config.base_url, os.environ)
-        self._network: Network = Network(via, ssl_context, local_address, connect, self._config.limits)
-
-    @property
-    def runner(self) -> Awaiting:
-        """The client itself."""
-        return self
-
-    def with_options(
-        self,
-        *,
-        timeout: float | None = None,
-        max_retries: int | None = None,
-        version: str | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> Self:
-        """A client with other defaults on the same connections; closing either closes both.
-
-        Raises:
-            LocalProtocolError: a value is malformed.
-        """
-        config = self._config.with_options(timeout=timeout, max_retries=max_retries, version=version, headers=headers)
-        other = object.__new__(type(self))
-        other._config, other._network = config, self._network
-        return other
-
-    def call(self, plan: Plan[object, A]) -> A:
-        """Run any call: what ``client.voices.get(…)`` does with the value that ``Voices.get(…)`` makes."""
-        return plan.run_awaiting(self)
+        super().__init__(config, random.random)
+        via = choose_proxy(proxy, config.base_url, os.environ)
+        self._network: Network = Network(via, ssl_context, local_address, connect, config.limits)
 
     async def run_call(self, call: Call[T]) -> T:
         """Make one request and answer with its value.
@@ -122,7 +98,7 @@ class AsyncCartesia(Api[Awaiting]):
             CartesiaError: no usable answer came; the client stays usable, unless it is closed.
             OSError: a file to be sent cannot be opened or read.
         """
-        value, _ = await run(self._network, call.operation(self._config, random.random))
+        value, _ = await run(self._network, call.operation(self._config, self._random))
         return value
 
     def run_stream(self, call: StreamCall[E]) -> BodyStream[E]:
@@ -131,11 +107,16 @@ class AsyncCartesia(Api[Awaiting]):
         Raises:
             LocalProtocolError: there are no credentials, or the parameters do not fit the version.
         """
-        return BodyStream(self._network, call.operation(self._config, random.random))
+        return BodyStream(self._network, call.operation(self._config, self._random))
 
     def run_pages(self, call: PageCall[T]) -> PageList[T]:
         """Answer with a list that has not been fetched yet."""
         return PageList(self, call)
+
+    def _multiplexer(self, options: "WebSocketOptions") -> "Multiplexer":
+        from cartesia_trio.multiplexer import Multiplexer  # noqa: PLC0415 - wsproto is not needed before
+
+        return Multiplexer(self._network, self._config, options)
 
     async def aclose(self) -> None:
         """Close every connection at once, those of running calls and open streams too, also when cancelled. Idempotent.

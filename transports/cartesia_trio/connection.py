@@ -4,20 +4,18 @@ This module knows trio's streams and scopes. It must not know HTTP, retries or w
 of the core and `network` do. Every timeout is a scope of its own, so a caller's cancellation is never taken for one.
 """
 
+import selectors
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar, final
+from typing import Final, final
 
 import trio
 
 from cartesia_proto.errors import Phase
-from cartesia_proto.wire.exchange import could_not_connect, read_deadline, timed_out
-from cartesia_proto.wire.link import HttpLink
+from cartesia_proto.wire.exchange import ByteLink, connection_broke, could_not_connect, read_deadline, timed_out
 
 BROKEN: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
 """What a stream raises that the peer, or `AsyncCartesia.aclose` in another task, has ended."""
-
-EventT = TypeVar("EventT")
 
 Connect = Callable[[str, int], Awaitable[trio.abc.Stream]]
 """What a user may give to make unencrypted connections to a host and port."""
@@ -42,34 +40,72 @@ class Connection:
         with trio.CancelScope(shield=True):
             await trio.aclose_forcefully(self._stream)
 
-    async def flush(self, link: HttpLink[EventT], seconds: float, phase: Phase = "write") -> bool:
+    @property
+    def readable(self) -> bool:
+        """Whether something may have arrived, the end included; always so under TLS and of a user's own stream."""
+        sock = self._socket
+        return self._stream is not self._raw or sock is None or sock.is_readable()
+
+    @property
+    def writable(self) -> bool:
+        """Whether a little can be sent without waiting; taken for granted of a user's own stream."""
+        sock = self._socket
+        if sock is None:
+            return True
+        with selectors.DefaultSelector() as selector:
+            selector.register(sock, selectors.EVENT_WRITE)
+            return bool(selector.select(0))
+
+    @property
+    def _socket(self) -> trio.socket.SocketType | None:
+        """The open socket, unless it is a user's own stream."""
+        sock = self._raw.socket if isinstance(self._raw, trio.SocketStream) else None
+        return None if sock is None or sock.fileno() < 0 else sock
+
+    async def flush(self, link: ByteLink, seconds: float, phase: Phase = "write") -> bool:
         """Write all that a link has to send; False where the peer takes no more, of which the link tells when read.
 
         Raises:
             TimeoutError: the bytes did not leave within so many seconds.
         """
         data = link.data_to_send()
-        if not data:
-            return True
+        sent = not data or await self.send(data, seconds, phase)
+        if not sent:
+            link.send_failed()
+        return sent
+
+    async def send(self, data: bytes, seconds: float, phase: Phase) -> bool:
+        """Write bytes; False where the peer takes no more.
+
+        Raises:
+            TimeoutError: as `flush`.
+        """
         with trio.move_on_after(seconds) as scope:
             try:
                 await self._stream.send_all(data)
             except BROKEN:
-                link.send_failed()
                 return False
         if scope.cancelled_caught:
             raise timed_out(phase, *self._place, seconds)
         return True
 
-    async def read(self, link: HttpLink[EventT]) -> None:
-        """Feed a link once: with what arrived, with the end, or with the news that nothing came in time."""
+    async def receive(self) -> bytes | bytearray:
+        """The next bytes; none at the end, however it came."""
+        try:
+            return await self._stream.receive_some()
+        except BROKEN:
+            return b""
+
+    async def read(self, link: ByteLink) -> None:
+        """Feed a link once: with what arrived, with how it ended, or with the news that nothing came in time."""
         deadline = read_deadline(link, trio.current_time())
         data: bytes | bytearray | None = None
         with trio.move_on_at(deadline):
             try:
                 data = await self._stream.receive_some()
             except BROKEN:
-                data = b""
+                connection_broke(link, trio.current_time())
+                return
         if data:
             link.receive_data(data, trio.current_time())
         elif data is None:
@@ -84,7 +120,8 @@ class Connection:
             ConnectError: it could not be agreed on, or the certificate is not the host's.
             TimeoutError: it took longer than so many seconds.
         """
-        encrypted = trio.SSLStream(self._stream, context, server_hostname=hostname, https_compatible=True)
+        # Not `https_compatible`, which would take a connection cut by anybody for one that was ended by the server.
+        encrypted = trio.SSLStream(self._stream, context, server_hostname=hostname)
         with trio.move_on_after(seconds) as scope:
             try:
                 await encrypted.do_handshake()

@@ -5,8 +5,8 @@
     with Cartesia() as client:  # the key comes from CARTESIA_API_KEY
         voices = client.voices.list()
 
-`client` runs calls, `stream` is a streamed answer, `sending` one attempt, `opener` and `foreign` what carries it,
-`connection` and `sockets` what is beneath. ``python -m cartesia_urllib`` speaks a text into a file, with `saving`.
+`client` is what users make, `stream` a streamed answer; `sending` runs calls over what `network` shares and `sockets`
+makes, or over a user's own opener (`foreign`). ``python -m cartesia_urllib`` speaks a text into a file, with `saving`.
 """
 
 from cartesia_urllib.client import Cartesia

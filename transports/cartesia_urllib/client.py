@@ -6,29 +6,27 @@ to follow and what an answer means is the core's.
 
 import os
 import random
-import socket
-import time
-import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from copy import copy
-from functools import partial
-from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from cartesia_proto.api import Api
 from cartesia_proto.call import Blocking, Call, Plan, Stream, StreamCall
 from cartesia_proto.config import Config, configure
 from cartesia_proto.errors import LocalProtocolError
-from cartesia_proto.flow import Attempt
 from cartesia_proto.wire.exchange import choose_proxy
-from cartesia_urllib.foreign import open_foreign
-from cartesia_urllib.opener import ConnectionHandler
-from cartesia_urllib.sending import Sender
-from cartesia_urllib.sockets import Connector
+from cartesia_urllib.network import Network
+from cartesia_urllib.sending import run
+from cartesia_urllib.sockets import Connect, Connector, Interrupter
 from cartesia_urllib.stream import BodyStream
 
 if TYPE_CHECKING:
     import ssl
+    import urllib.request
+
+    from cartesia_proto.blocking import TTSWebSocket
+    from cartesia_proto.conversation import WebSocketOptions
+    from cartesia_proto.websocket_tts import WebSocketTTS
 
 B = TypeVar("B")
 E = TypeVar("E")
@@ -61,9 +59,9 @@ class Cartesia(Api[Blocking]):
         LocalProtocolError: an argument, or what the environment has in its place, is malformed or excluded by another.
     """
 
-    __slots__ = ("_config", "_sender")
+    __slots__ = ("_config", "_network")
     _config: Config
-    _sender: Sender
+    _network: Network
 
     def __init__(
         self,
@@ -78,8 +76,8 @@ class Cartesia(Api[Blocking]):
         ssl_context: "ssl.SSLContext | None" = None,
         proxy: str | None = None,
         local_address: str | None = None,
-        connect: Callable[[str, int], socket.socket] | None = None,
-        opener: urllib.request.OpenerDirector | None = None,
+        connect: Connect | None = None,
+        opener: "urllib.request.OpenerDirector | None" = None,
     ) -> None:
         super().__init__()
         self._config = configure(
@@ -92,26 +90,28 @@ class Cartesia(Api[Blocking]):
             max_retries=max_retries,
             headers=headers,
         )
-        if opener is None:
-            connector = Connector(
-                proxy=choose_proxy(proxy, self._config.base_url, os.environ),
-                ssl_context=ssl_context,
-                local_address=local_address,
-                connect=connect,
-                limits=self._config.limits,
-            )
-            handler = ConnectionHandler(connector, self._config.limits.head)
-            own = urllib.request.OpenerDirector()
-            own.add_handler(handler)
-            self._sender = Sender(own.open, handler.close_idle)
-            return
-        _check_excluded(ssl_context=ssl_context, proxy=proxy, local_address=local_address, connect=connect)
-        self._sender = Sender(partial(open_foreign, opener), _nothing)
+        if opener is not None:
+            _check_excluded(ssl_context=ssl_context, proxy=proxy, local_address=local_address, connect=connect)
+        connector = Connector(
+            proxy=choose_proxy(proxy, self._config.base_url, os.environ),
+            ssl_context=ssl_context,
+            local_address=local_address,
+            connect=connect,
+            limits=self._config.limits,
+        )
+        self._network = Network(connector, opener)
 
     @property
     def runner(self) -> Blocking:
         """The client itself."""
         return self
+
+    @property
+    def tts(self) -> "WebSocketTTS[Blocking, TTSWebSocket]":
+        """Text to speech."""
+        from cartesia_proto.websocket_tts import WebSocketTTS  # noqa: PLC0415 - on first access, as every resource
+
+        return WebSocketTTS(self, self._websocket)
 
     def call(self, plan: Plan[B, object]) -> B:
         """Run any call: what ``client.voices.get(…)`` does with the value that ``Voices.get(…)`` makes.
@@ -125,16 +125,8 @@ class Cartesia(Api[Blocking]):
 
     def run_call(self, call: Call[T]) -> T:
         """Make one request and answer with its value. Raises as `call`."""
-        self._sender.check_open()
-        operation = call.operation(self._config, random.random)
-        try:
-            step = operation.start()
-            while isinstance(step, Attempt):
-                time.sleep(step.delay)
-                step = operation.resume(self._sender.make(step))
-            return step.value
-        finally:
-            operation.abandon()
+        value, _ = run(self._network, call.operation(self._config, random.random), Interrupter())
+        return value
 
     def run_stream(self, call: StreamCall[E]) -> Stream[E]:
         """Answer with a stream that has not been sent yet.
@@ -142,8 +134,14 @@ class Cartesia(Api[Blocking]):
         Raises:
             LocalProtocolError: the client is closed, or the call lacks something it needs.
         """
-        self._sender.check_open()
-        return BodyStream(self._sender, call.operation(self._config, random.random))
+        self._network.check()
+        return BodyStream(self._network, call.operation(self._config, random.random))
+
+    def _websocket(self, options: "WebSocketOptions") -> "TTSWebSocket":
+        from cartesia_proto.blocking import TTSWebSocket  # noqa: PLC0415 - sessions and wsproto, which only this needs
+        from cartesia_urllib.multiplexer import Multiplexer  # noqa: PLC0415 - as above
+
+        return TTSWebSocket(Multiplexer(self._network, self._config, options), self._config, random.random)
 
     def with_options(
         self,
@@ -172,15 +170,13 @@ class Cartesia(Api[Blocking]):
 
         From now on every call raises `LocalProtocolError`.
         """
-        self._sender.close()
+        self._network.close()
 
     def __enter__(self) -> Self:
         """The client itself."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close."""
         self.close()
 
@@ -189,7 +185,3 @@ def _check_excluded(**arguments: object) -> None:
     for name, value in arguments.items():
         if value is not None:
             raise LocalProtocolError(f"{name} and opener exclude each other: how to connect is the opener's business")
-
-
-def _nothing() -> None:
-    """A user's opener has no connections of ours to close."""

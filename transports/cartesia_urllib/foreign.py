@@ -1,8 +1,10 @@
-"""A user's own opener, made to answer as ours does.
+"""A user's own opener in place of a connection.
 
-This module knows what may come out of any `urllib.request.OpenerDirector`: responses, statuses as exceptions, the
-errors of sockets and of `http.client`. It must not know what a request asks or what its failure leads to. Redirects
-that such an opener follows are its own business; credentials never travel along, see `OutgoingRequest`.
+This module knows how a request looks to any `urllib.request.OpenerDirector`, and what may come out of one: responses,
+statuses as exceptions, the errors of sockets and of `http.client`. It must not know what a request asks or what its
+failure leads to. Redirects that such an opener follows are its own business; secrets are headers that never travel
+along. A response is put back into the form it had on the wire, all but its chunks, so that the core's link judges it
+as it judges every other: `http.client` takes a body short of its Content-Length for a whole one.
 
 No error met here is repeated or chained, except those that only connecting has: the text of any other may hold a header
 or a proxy's password.
@@ -12,109 +14,124 @@ import builtins
 import contextlib
 import http.client
 import io
+import math
+import re
 import socket
+import time
 import urllib.error
 import urllib.request
-from email.message import Message
 from typing import Final, cast, final
 
-from cartesia_proto.errors import (
-    CartesiaError,
-    ConnectionLost,
-    IncompleteStream,
-    LocalProtocolError,
-    RemoteProtocolError,
-    TransportError,
-)
-from cartesia_proto.wire.exchange import could_not_connect, timed_out
-from cartesia_urllib.connection import malformed, silent
-from cartesia_urllib.outgoing import OutgoingRequest
-from cartesia_urllib.sockets import socket_timeout
+from cartesia_proto.credentials import Secret
+from cartesia_proto.errors import CartesiaError, ConnectionLost, LocalProtocolError, RemoteProtocolError, TimeoutError
+from cartesia_proto.flow import Attempt
+from cartesia_proto.wire.exchange import PIECE, could_not_connect, timed_out, upload
+from cartesia_urllib.network import Network
+from cartesia_urllib.sending import Line, OpenedBody
+from cartesia_urllib.sockets import Interrupter, feed, socket_timeout
 
 NOTHING_SENT: Final = (socket.gaierror, ConnectionRefusedError, ValueError)
 """Reasons that only connecting has: no such name, nobody there, and (`ssl.CertificateError`, a ValueError among the
 OSErrors) a certificate that does not hold."""
 
+_FOLD: Final = re.compile(r"[ \t]*\r?\n[ \t]*")  # RFC 9112 section 5.2: to be read as a space
+
 
 @final
-class ForeignAnswer:
-    """A response of a user's opener: an `HTTPResponse`, an `HTTPError`, or something like them."""
+class ForeignLine(Line):
+    """A line that a user's opener carries; it cannot be interrupted before the head of the response has come."""
 
-    def __init__(self, response: http.client.HTTPResponse, request: OutgoingRequest) -> None:
-        self.status: int = response.status
-        self.headers: Message = response.headers
-        self._response = response
-        self._timeout = request.attempt.timeout
-        self._interrupter = request.interrupter
+    def __init__(self, network: Network, attempt: Attempt, interrupter: Interrupter) -> None:
+        super().__init__(network, attempt, interrupter)
+        self._response: http.client.HTTPResponse
         self._cleanup = contextlib.ExitStack()
-        self._cleanup.callback(response.close)
-        with contextlib.suppress(OSError, ValueError, AttributeError):  # it comes from no socket, or has ended already
-            sock = self._cleanup.enter_context(socket.fromfd(response.fileno(), socket.AF_INET, socket.SOCK_STREAM))
-            self._interrupter.attach(sock)
 
-    def read1(self, size: int, /) -> bytes:
-        """Some bytes of the body."""
-        failure: TransportError | RemoteProtocolError
+    def read(self) -> None:
+        """Feed the exchange with some bytes of the body, with its end, or with the news that it is cut."""
         with self._interrupter:
             try:
-                return self._response.read1(size)
+                feed(self.exchange.link, self._response.read1(PIECE))
             except builtins.TimeoutError:
-                failure = silent(self._timeout)
-            except (OSError, http.client.IncompleteRead):
-                failure = IncompleteStream("the server closed the connection in the middle of a response body")
-            except (http.client.HTTPException, ValueError):
-                failure = malformed("a malformed chunk")
-        raise failure
+                self.exchange.link.handle_deadline(math.inf)
+            except (OSError, http.client.HTTPException, ValueError):
+                self.exchange.link.connection_lost(time.monotonic())
 
-    def drain(self) -> None:
-        """Nothing: the connection is not ours to use again."""
+    def finish(self) -> None:
+        """Close: the connection is not ours to use again."""
+        self.close()
 
     def close(self) -> None:
-        """Close the response."""
-        self._interrupter.detach()
+        """Close the response. Idempotent."""
+        self._interrupter.attach(None)
         self._cleanup.close()
 
+    def _begin(self, body: OpenedBody, _: socket.socket | None, /) -> None:
+        """Let the opener send the request, and feed the head of its response."""
+        self._interrupter.check()
+        self.exchange.begin(body.sizes, time.monotonic())  # what the link wants sent, the opener says in its own words
+        answered = self._ask(body)
+        if isinstance(answered, CartesiaError):
+            raise answered
+        self._response = answered
+        self._cleanup.callback(answered.close)
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # it comes from no socket, or has ended already
+            sock = self._cleanup.enter_context(socket.fromfd(answered.fileno(), socket.AF_INET, socket.SOCK_STREAM))
+            self._interrupter.attach(sock)
+        feed(self.exchange.link, _head(answered))
 
-def open_foreign(opener: urllib.request.OpenerDirector, request: OutgoingRequest) -> ForeignAnswer:
-    """Let a user's opener send a request; it cannot be interrupted before the head of the response has come.
-
-    Raises:
-        TransportError, RemoteProtocolError: no usable response came.
-        LocalProtocolError: the opener has no handler for this scheme.
-    """
-    answered = _ask(opener, request)
-    if isinstance(answered, CartesiaError):
-        raise answered
-    return ForeignAnswer(answered, request)
-
-
-def _ask(opener: urllib.request.OpenerDirector, request: OutgoingRequest) -> http.client.HTTPResponse | CartesiaError:
-    try:
-        response: object = opener.open(request, timeout=socket_timeout(request.attempt.timeout))
-    except urllib.error.HTTPError as error:
-        bodiless = cast("object", error.fp) is None  # whatever its declared type says, handlers may leave it out
-        response = urllib.error.HTTPError("", error.code, "", error.headers, io.BytesIO()) if bodiless else error
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        return _failure(error, request)
-    if response is None:
-        return LocalProtocolError("the opener has no handler for this scheme")
-    return cast("http.client.HTTPResponse", response)
+    def _ask(self, body: OpenedBody) -> http.client.HTTPResponse | CartesiaError:
+        response: object = None
+        try:
+            if self._network.opener is not None:
+                request = _request(self._attempt, body)
+                response = self._network.opener.open(request, timeout=socket_timeout(self._attempt.timeout))
+        except urllib.error.HTTPError as error:
+            bodiless = cast("object", error.fp) is None  # whatever its declared type says, handlers may leave it out
+            response = urllib.error.HTTPError("", error.code, "", error.headers, io.BytesIO()) if bodiless else error
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            return _failure(error, self._attempt)
+        if response is None:
+            return LocalProtocolError("the opener has no handler for this scheme")
+        return cast("http.client.HTTPResponse", response)
 
 
-def _failure(error: Exception, request: OutgoingRequest) -> TransportError | RemoteProtocolError:
+def _request(attempt: Attempt, body: OpenedBody) -> urllib.request.Request:
+    asked = attempt.request
+    length = upload(asked).length(body.sizes)
+    request = urllib.request.Request(asked.url, data=body if length else None, method=asked.method)  # noqa: S310
+    for name, value in asked.headers:
+        if isinstance(value, Secret):
+            request.add_unredirected_header(name, value.reveal())
+        else:
+            request.add_header(name, value)
+    if length:  # where it is 0, http.client says so for the methods that want it said
+        request.add_unredirected_header("Content-Length", str(length))
+    return request
+
+
+def _head(response: http.client.HTTPResponse) -> bytes:
+    """The head of a response as it stood on the wire, but for the chunks, which `http.client` has taken away."""
+    chunked = str(response.headers.get("Transfer-Encoding")).strip().lower() == "chunked"
+    gone = ("transfer-encoding", "content-length") if chunked else ()
+    fields = [(name, str(value)) for name, value in response.headers.items() if name.lower() not in gone]
+    lines = [f"HTTP/1.1 {response.status} ", *(f"{name}: {_FOLD.sub(' ', value)}" for name, value in fields), "", ""]
+    return "\r\n".join(lines).encode("latin-1", "replace")
+
+
+def _failure(error: Exception, attempt: Attempt) -> CartesiaError:
     """What came of a request that has no response; of a URLError it is unknown whether anything was sent."""
-    host, port, timeout = request.attempt.request.host, request.attempt.request.port, request.attempt.timeout
+    host, port = attempt.request.host, attempt.request.port
     match error:
         case urllib.error.URLError(reason=OSError() as reason) if isinstance(reason, NOTHING_SENT):
             return could_not_connect(host, port, reason)
         case urllib.error.URLError(reason=builtins.TimeoutError()):
-            return timed_out("write", host, port, timeout)
+            return timed_out("write", host, port, attempt.timeout)
         case urllib.error.URLError():
             what = getattr(error.reason, "strerror", None) or type(error.reason).__name__
             return ConnectionLost(f"the opener could not send the request to {host}:{port}: {what}")
         case builtins.TimeoutError():
-            return silent(timeout)
+            return TimeoutError(f"no byte from the server for {attempt.timeout:g} seconds", phase="read")
         case OSError():
             return ConnectionLost("the server closed the connection before the head of its response was complete")
         case _:
-            return malformed("a malformed head")
+            return RemoteProtocolError("what the server sent is no HTTP/1.1: a malformed head", scope="connection")

@@ -1,182 +1,187 @@
-"""One attempt: a request out, a response in, whichever opener carries it.
+"""One call: its attempts, one after another, each on a connection.
 
-This module knows responses: lengths to be held to, how much of one is read. It must not know when an attempt is made
-again, nor what an answer means: the core says so.
+This module knows how an `Operation` is run: sleep, open files, connect, write, read. It must not know what a request
+asks, when it is made again or what an answer means: the core says so.
 """
 
-import re
-import threading
-from collections.abc import Callable
-from typing import Final, TypeAlias, final
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO, TypeVar, final
 
-from cartesia_proto.errors import IncompleteStream, LocalProtocolError, RemoteProtocolError, TransportError
-from cartesia_proto.flow import Attempt, Failure, Outcome
-from cartesia_proto.http import Headers, Response
-from cartesia_proto.wire.bodies import BodyCollector
-from cartesia_urllib.connection import Connection, malformed
-from cartesia_urllib.foreign import ForeignAnswer
-from cartesia_urllib.outgoing import OutgoingRequest, outgoing
-from cartesia_urllib.sockets import RECEIVE_SIZE, Interrupter
+from cartesia_proto.errors import LocalProtocolError, RemoteProtocolError, TransportError
+from cartesia_proto.flow import Attempt, Failure, Operation, Outcome
+from cartesia_proto.http import FilePart, Upload
+from cartesia_proto.wire.exchange import PIECE, Exchange, upload
+from cartesia_urllib.network import Network
+from cartesia_urllib.sockets import Interrupter, flush, read
 
-Answer: TypeAlias = Connection | ForeignAnswer
-"""A response whose head has arrived: `status`, `headers`, `read1`, `drain` and, to be called once, `close`."""
-
-Ask: TypeAlias = Callable[[OutgoingRequest], Answer]
-"""How a request is handed to an opener; raises what `Sender.begin` does."""
-
-_LENGTH: Final = re.compile(r"[0-9]{1,18}")
-_FOLD: Final = re.compile(r"[ \t]*\r?\n[ \t]*")  # RFC 9112 section 5.2: to be read as a space
+T = TypeVar("T")
 
 
 @final
-class Body:
-    """A response, its body still to be read; for one thread at a time.
+class OpenedBody:
+    """The body of a request with its files open: iterated anew, it gives all its bytes again.
 
     Attributes:
-        head: the response with an empty body.
-        received: bytes of the body so far.
-
-    Raises:
-        RemoteProtocolError: the headers do not say clearly where the body ends.
+        sizes: of the files, in bytes, as they were when they were opened; so much of each is sent.
     """
 
-    def __init__(self, answer: Answer, method: str, on_close: Callable[[], None]) -> None:
-        self._answer = answer
-        self._on_close = on_close
-        self.received: int = 0
-        self._length = _declared_length(answer, method)
-        fields = ((name, _FOLD.sub(" ", str(value)).strip()) for name, value in answer.headers.items())
-        self.head: Response = Response(answer.status, Headers.received(fields))
+    def __init__(self, body: Upload, files: Sequence[BinaryIO]) -> None:
+        self._pieces = body.pieces
+        self._files = files
+        self.sizes: list[int] = [os.fstat(file.fileno()).st_size for file in files]
 
-    def read(self) -> bytes:
-        """The next bytes as they arrive; none at the end.
+    def __iter__(self) -> Iterator[bytes]:
+        """All of it."""
+        return self.filled(self._pieces)
+
+    def filled(self, pieces: Iterable[bytes | FilePart]) -> Iterator[bytes]:
+        """These pieces, with what the files hold in their places.
 
         Raises:
-            IncompleteStream: the body ended before its declared length.
-            TransportError, RemoteProtocolError: the body cannot be read further.
+            LocalProtocolError: a file became shorter than its size.
+            OSError: a file cannot be read.
         """
-        data = b"" if self._length == self.received else self._answer.read1(RECEIVE_SIZE)
-        self.received += len(data)
-        if not data and self._length is not None and self.received < self._length:
-            raise IncompleteStream(f"the response body ended after {self.received} of {self._length} bytes")
-        return data
-
-    def drain(self) -> None:
-        """Read what is left, if it is there already, so that the connection can be used again."""
-        self._answer.drain()
-
-    def close(self) -> None:
-        """Let go of the connection; once."""
-        self._on_close()
-        self._answer.close()
+        files = zip(self._files, self.sizes, strict=True)
+        for piece in pieces:
+            yield from _read_file(*next(files)) if isinstance(piece, FilePart) else (piece,)
 
 
-def _declared_length(answer: Answer, method: str) -> int | None:
-    """The length of a body in bytes, or None where only its end will tell.
-
-    Raises:
-        RemoteProtocolError: the headers frame the body in a way that cannot be understood.
-    """
-    codings = [str(value).strip().lower() for value in answer.headers.get_all("Transfer-Encoding", [])]
-    lengths = {str(value).strip() for value in answer.headers.get_all("Content-Length", [])}
-    if codings not in ([], ["chunked"]):
-        raise malformed("a transfer coding other than chunked")
-    if len(lengths) > 1 or not all(_LENGTH.fullmatch(length) for length in lengths):
-        raise malformed("a Content-Length that is no number, or several")
-    if method == "HEAD" or answer.status in (204, 304) or answer.status < 200:
-        return 0
-    return int(lengths.pop()) if lengths and not codings else None
+def _read_file(file: BinaryIO, size: int) -> Iterator[bytes]:
+    """So many bytes of a file, from its beginning."""
+    file.seek(0)
+    while size:
+        piece = file.read(min(size, PIECE))
+        if not piece:
+            raise LocalProtocolError(f"{file.name} became shorter by {size} bytes while it was sent")
+        size -= len(piece)
+        yield piece
 
 
-@final
-class Sender:
-    """Makes the attempts of one client and all that `with_options` made of it, for any number of threads.
+class Line:
+    """One exchange and the connection it takes place on.
 
     Args:
-        ask: hands a request to the opener.
-        close_idle: closes the connections that nobody uses.
+        interrupter: by which any other thread ends its waits.
+
+    Attributes:
+        exchange: what the core knows of it.
     """
 
-    def __init__(self, ask: Ask, close_idle: Callable[[], None]) -> None:
-        self._ask = ask
-        self._close_idle = close_idle
-        self._lock = threading.RLock()  # reentrant for the sake of signal handlers
-        self._in_use: set[Interrupter] = set()
-        self._closed = False
+    def __init__(self, network: Network, attempt: Attempt, interrupter: Interrupter) -> None:
+        self.exchange: Exchange = Exchange(attempt, network.connector.limits)
+        self._network = network
+        self._attempt = attempt
+        self._interrupter = interrupter
+        self._socket: socket.socket
+        self._over = False
 
-    def check_open(self) -> None:
-        """Raise `LocalProtocolError` once the client is closed."""
-        if self._closed:
-            raise LocalProtocolError("the client is closed: make another")
+    def make(self, body: OpenedBody, idle: socket.socket | None) -> Outcome:
+        """Send the request and read until the outcome is known; only a streamed body leaves the connection in use.
+
+        Args:
+            idle: a connection to use again, which the interrupter holds; None makes one.
+
+        Raises:
+            LocalProtocolError: the request cannot be sent as it is, or a file changed while it was sent.
+            OSError: a file to be sent cannot be read.
+        """
+        try:
+            self._begin(body, idle)
+            while (outcome := self.exchange.outcome()) is None:
+                self.read()
+        except (TransportError, RemoteProtocolError) as error:
+            outcome = Failure(error)
+        except BaseException:
+            self.close()
+            raise
+        if not self.exchange.streaming:
+            self.release(reusable=self.exchange.reusable)
+        return outcome
+
+    def read(self) -> None:
+        """Feed the exchange once."""
+        with self._interrupter:
+            read(self._socket, self.exchange.link)
+
+    def finish(self) -> None:
+        """Release the connection of a body that has said its last word; what may follow is read if it is there."""
+        with self._interrupter, contextlib.suppress(OSError):
+            self._socket.settimeout(0)
+            self.exchange.link.receive_data(self._socket.recv(PIECE), time.monotonic())
+        self.release(reusable=self.exchange.link.reusable)
+
+    def release(self, *, reusable: bool) -> None:
+        """Give the connection back if it can carry another request, else close it at once. Idempotent."""
+        if not self._over and reusable:
+            self._over = True
+            self._network.give_back(self._attempt.request.origin, self._socket, self._interrupter)
+        self.close()
 
     def close(self) -> None:
-        """Close every connection, those in use too. Idempotent."""
-        with self._lock:
-            self._closed = True
-            in_use = tuple(self._in_use)
-        self._close_idle()
-        for interrupter in in_use:
-            interrupter.interrupt()
+        """Close the connection at once, unless it was given back. Idempotent."""
+        if not self._over:
+            self._over = True
+            self._interrupter.close()
 
-    def begin(self, attempt: Attempt, interrupter: Interrupter) -> Body:
-        """Send the request and answer with the response once its head has come.
-
-        Raises:
-            TransportError, RemoteProtocolError: no usable response came; the connection is closed.
-            LocalProtocolError: the client is closed, the URL cannot be sent, or a file changed while it was sent.
-            OSError: a file to be sent cannot be opened or read.
-        """
-        with outgoing(attempt, interrupter) as request:
-            self._use(interrupter)
-            try:
-                return self._send(request)
-            except BaseException:
-                self._in_use.discard(interrupter)
-                raise
-
-    def make(self, attempt: Attempt) -> Outcome:
-        """Make an attempt whose response is read whole.
-
-        Raises:
-            LocalProtocolError, OSError: as `begin`.
-        """
-        try:
-            body = self.begin(attempt, Interrupter())
-        except (TransportError, RemoteProtocolError) as error:
-            return Failure(error)
-        return read_whole(body, attempt)
-
-    def _use(self, interrupter: Interrupter) -> None:
-        with self._lock:
-            self.check_open()
-            interrupter.check()
-            self._in_use.add(interrupter)
-
-    def _send(self, request: OutgoingRequest) -> Body:
-        answer = self._ask(request)
-        try:
-            return Body(answer, request.get_method(), lambda: self._in_use.discard(request.interrupter))
-        except BaseException:
-            answer.close()
-            raise
+    def _begin(self, body: OpenedBody, idle: socket.socket | None, /) -> None:
+        """Send the request, as far as the peer takes it: it may have answered and closed before the end."""
+        origin, timeout, link = self._attempt.request.origin, self._attempt.timeout, self.exchange.link
+        self._socket = idle or self._network.connector.open(origin, timeout, self._interrupter)
+        pieces = body.filled(self.exchange.begin(body.sizes, time.monotonic()))
+        with self._interrupter:
+            for piece in pieces:
+                link.send_body(piece)
+                if not flush(self._socket, link, origin[1:], timeout):
+                    return
+            link.end_request()
+            flush(self._socket, link, origin[1:], timeout)
 
 
-def read_whole(body: Body, attempt: Attempt) -> Outcome:
-    """Read a response to its end, and close it.
+def run(network: Network, operation: Operation[T], interrupter: Interrupter) -> tuple[T, Line | None]:
+    """Run an operation to its result, and answer with its last line, which is still in use for a streamed body.
 
-    A body that breaks off is a failure if the response was a success; otherwise its status says more than what cut it,
-    and the response has as much of the body as arrived.
+    Args:
+        interrupter: ends every wait of the operation, and of the line.
+
+    Raises:
+        CartesiaError: the call's final error. As after any exception, no connection is in use.
+        OSError: a file to be sent cannot be opened or read.
     """
+    line: Line | None = None
     try:
-        collector = BodyCollector(body.head, attempt.success_limit, attempt.error_limit)
-        try:
-            while not collector.full and (data := body.read()):
-                collector.receive_data(data)
-        except TransportError:
-            if body.head.ok:
-                raise
-        return collector.finish()
-    except (TransportError, RemoteProtocolError) as error:
-        return Failure(error, body.received if body.head.ok else 0)
+        step = operation.start()
+        while isinstance(step, Attempt):
+            network.use(interrupter)
+            if step.delay:
+                interrupter.interrupted.wait(step.delay)
+            outcome, line = _attempt(network, step, interrupter)
+            step = operation.resume(outcome)
+        return step.value, line
+    except BaseException:
+        interrupter.interrupt()  # wherever it was, such as between two lines of this module
+        if line is not None:
+            line.close()
+        raise
     finally:
-        body.close()
+        operation.abandon()
+
+
+def _attempt(network: Network, attempt: Attempt, interrupter: Interrupter) -> tuple[Outcome, Line]:
+    line_type = Line
+    if network.opener is not None:
+        from cartesia_urllib.foreign import ForeignLine as line_type  # noqa: PLC0415, N813 - urllib, only for this
+    content = upload(attempt.request)
+    with contextlib.ExitStack() as stack:
+        body = OpenedBody(content, [stack.enter_context(Path(part.path).open("rb")) for part in content.files])
+        idle = network.idle(attempt.request.origin, interrupter)
+        line = line_type(network, attempt, interrupter)
+        outcome = line.make(body, idle)
+        if idle is not None and line.exchange.stale(outcome):
+            line = Line(network, attempt, interrupter)
+            outcome = line.make(body, None)
+        return outcome, line

@@ -1,23 +1,30 @@
-"""Sockets to a server: made by name, through a proxy, under TLS; and how another thread ends a wait on one.
+"""Sockets to a server: made by name, through a proxy, under TLS; read and written for a byte link; interrupted.
 
-This module knows addresses, the CONNECT tunnel and TLS, and which failure means what. It must not know HTTP beyond that
-tunnel, nor pools, requests or retries. Every name that gevent patches is looked up when it is called.
+This module knows addresses, the CONNECT tunnel and TLS, how a blocking socket waits, and which failure means what. It
+must not know HTTP, nor pools, requests or retries: links of the core do. Every name that gevent patches is looked up
+when it is called.
 """
 
 import builtins
 import contextlib
-import math
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Final, TypeAlias, final
 
 from attrs import define, field
 
 from cartesia_proto.config import Limits
-from cartesia_proto.errors import CartesiaError, ConnectionLost
-from cartesia_proto.wire.exchange import could_not_connect, timed_out
+from cartesia_proto.errors import CartesiaError, ConnectionLost, Phase
+from cartesia_proto.wire.exchange import (
+    PIECE,
+    ByteLink,
+    connection_broke,
+    could_not_connect,
+    read_deadline,
+    timed_out,
+)
 from cartesia_proto.wire.link import LinkFailed
 from cartesia_proto.wire.proxy import ConnectLink, Proxy
 
@@ -30,11 +37,14 @@ Origin: TypeAlias = tuple[str, str, int]
 Connect: TypeAlias = Callable[[str, int], socket.socket]
 """A user's way to a connected, unencrypted socket."""
 
-RECEIVE_SIZE: Final = 64 * 1024
-"""Bytes asked of a socket at once; the usual receive buffer of a loopback or wide-area connection holds more."""
+Place: TypeAlias = tuple[str, int]
+"""Host and port."""
 
 LONGEST_WAIT: Final = 1_000_000.0
 """Seconds (eleven days) from which on a timeout is none: the system's own clocks refuse values not far above."""
+
+MOMENT: Final = 0.001
+"""Seconds that a read is given at the least, so that what is readable is read before anything is said to be late."""
 
 
 def socket_timeout(seconds: float) -> float | None:
@@ -48,19 +58,17 @@ class Interrupter:
 
     A use is a ``with`` block. While one lasts, an interruption shuts the descriptor down and the user closes the
     socket, because a TLS object must never be touched by two threads at once; otherwise the interruption closes it.
+
+    Attributes:
+        interrupted: whether it was; to be waited for where there is nothing else to do.
     """
 
     def __init__(self) -> None:
         # Reentrant, because a signal handler may interrupt the very thread that is attaching.
         self._lock = threading.RLock()
-        self._event = threading.Event()
+        self.interrupted: threading.Event = threading.Event()
         self._socket: socket.socket | None = None
         self._in_use = False
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether `interrupt` was called."""
-        return self._event.is_set()
 
     def check(self) -> None:
         """Begin nothing new after an interruption.
@@ -68,20 +76,25 @@ class Interrupter:
         Raises:
             ConnectionLost: it was interrupted.
         """
-        if self.interrupted:
+        if self.interrupted.is_set():
             raise ConnectionLost("the connection was closed from another thread")
 
-    def attach(self, sock: socket.socket) -> None:
-        """From now on it is this socket that is used."""
+    def attach(self, sock: socket.socket | None) -> None:
+        """From now on it is this socket that is used.
+
+        None lets go of the one there was: do so before closing it, because its descriptor may then be another's.
+        """
         with self._lock:
             self._socket = sock
-            if self.interrupted:
+            if self.interrupted.is_set():
                 self._end()
 
-    def detach(self) -> None:
-        """Let go of the socket; call it before closing the socket, whose descriptor may then be another's."""
-        with self._lock:
-            self._socket = None
+    def close(self) -> None:
+        """Let go of the socket, if there is one, and close it; for the thread that uses it."""
+        sock = self._socket
+        self.attach(None)
+        if sock is not None:
+            sock.close()
 
     def __enter__(self) -> None:
         """Begin a use of the socket."""
@@ -92,17 +105,13 @@ class Interrupter:
         """End it."""
         with self._lock:
             self._in_use = False
-            if self.interrupted:
+            if self.interrupted.is_set():
                 self._end()
-
-    def sleep(self, seconds: float) -> None:
-        """Wait, unless interrupted."""
-        self._event.wait(seconds)
 
     def interrupt(self) -> None:
         """End the present wait, and every later one. Never raises, from any thread."""
         with self._lock:
-            self._event.set()
+            self.interrupted.set()
             self._end()
 
     def _end(self) -> None:
@@ -112,6 +121,44 @@ class Interrupter:
             socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
         if not self._in_use:
             self._socket.close()
+
+
+def flush(sock: socket.socket, link: ByteLink, place: Place, seconds: float, phase: Phase = "write") -> bool:
+    """Write all that a link has to send; False where the peer takes no more, of which the link tells when read.
+
+    Raises:
+        TimeoutError: a single write took longer than so many seconds.
+    """
+    rest = memoryview(link.data_to_send())
+    try:
+        sock.settimeout(socket_timeout(seconds))
+        while rest:
+            rest = rest[sock.send(rest) :]
+    except builtins.TimeoutError as error:
+        raise timed_out(phase, *place, seconds) from error
+    except OSError:
+        link.send_failed()
+        return False
+    return True
+
+
+def read(sock: socket.socket, link: ByteLink) -> None:
+    """Feed a link once: with what arrived, with the end, or with the news that nothing came in time."""
+    now = time.monotonic()
+    deadline = read_deadline(link, now)
+    try:
+        sock.settimeout(socket_timeout(max(deadline - now, MOMENT)))
+        feed(link, sock.recv(PIECE))
+    except builtins.TimeoutError:
+        link.handle_deadline(deadline)
+    except OSError:
+        connection_broke(link, time.monotonic())
+
+
+def feed(link: ByteLink, data: bytes) -> None:
+    """Give a link what a read answered: no bytes are the end."""
+    now = time.monotonic()
+    link.receive_data(data, now) if data else link.receive_eof(now)
 
 
 @final
@@ -142,94 +189,68 @@ class Connector:
             TimeoutError: connecting (phase ``connect``) or agreeing with proxy or server (``handshake``) took too long.
             ConnectionLost: interrupted. In all cases no socket is left open.
         """
+        place = origin[1:]
         interrupter.check()
         with interrupter:
-            return self._opened(origin, timeout, interrupter)
+            sock = self._connected((self.proxy.host, self.proxy.port) if self.proxy else place, timeout)
+            try:
+                interrupter.attach(sock)
+                if self.proxy is not None:
+                    link = ConnectLink(self.proxy, *place, timeout, self.limits, time.monotonic())
+                    _tunnel(sock, link, place, timeout)
+                return self._secured(sock, place, timeout, interrupter) if origin[0] == "https" else sock
+            except BaseException:
+                interrupter.close()
+                raise
 
-    def _opened(self, origin: Origin, timeout: float, interrupter: Interrupter) -> socket.socket:
-        scheme, host, port = origin
-        sock = self._connected(*((self.proxy.host, self.proxy.port) if self.proxy else (host, port)), timeout)
-        try:
-            interrupter.attach(sock)
-            if self.proxy is not None:
-                tunnel(sock, ConnectLink(self.proxy, host, port, timeout, self.limits, time.monotonic()))
-            return self._secured(sock, host, port, timeout, interrupter) if scheme == "https" else sock
-        except BaseException:
-            interrupter.detach()
-            sock.close()  # does nothing where TLS has taken it over
-            raise
-
-    def _connected(self, host: str, port: int, timeout: float) -> socket.socket:
-        try:
+    def _connected(self, place: Place, timeout: float) -> socket.socket:
+        with _failing("connect", place, timeout):
             if self.connect is not None:
-                sock = self.connect(host, port)
+                sock = self.connect(*place)
             else:
                 source = None if self.local_address is None else (self.local_address, 0)
-                sock = socket.create_connection((host, port), socket_timeout(timeout), source)
-        except CartesiaError:  # a user's own connect may raise what it likes
-            raise
-        except builtins.TimeoutError as error:
-            raise timed_out("connect", host, port, timeout) from error
-        except (OSError, UnicodeError) as error:
-            raise could_not_connect(host, port, error) from error
+                sock = socket.create_connection(place, socket_timeout(timeout), source)
         sock.settimeout(socket_timeout(timeout))
         with contextlib.suppress(OSError):  # a user's socket need not be TCP
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
 
-    def _secured(
-        self, sock: socket.socket, host: str, port: int, timeout: float, interrupter: Interrupter
-    ) -> socket.socket:
-        try:
-            return self._agreed(sock, host, interrupter)
-        except builtins.TimeoutError as error:
-            raise timed_out("handshake", host, port, timeout) from error
-        except (OSError, UnicodeError) as error:
-            raise could_not_connect(host, port, error) from error
-        except ValueError as error:  # a name that no certificate can hold
-            raise could_not_connect(host, port, UnicodeError(str(error))) from error
-
-    def _agreed(self, sock: socket.socket, host: str, interrupter: Interrupter) -> socket.socket:
-        """The socket under TLS, which takes it over; on failure it is closed."""
-        # A connection that ends without TLS's own farewell may have been cut by anybody, so it must show.
-        secured = self._context().wrap_socket(
-            sock, server_hostname=host, do_handshake_on_connect=False, suppress_ragged_eofs=False
-        )
-        try:
-            interrupter.attach(secured)
-            secured.do_handshake()
-        except BaseException:
-            interrupter.detach()
-            secured.close()
-            raise
-        return secured
-
-    def _context(self) -> "ssl.SSLContext":
+    def _secured(self, sock: socket.socket, place: Place, timeout: float, interrupter: Interrupter) -> socket.socket:
+        """The socket under TLS, which takes it over."""
         import ssl  # noqa: PLC0415 - some Pythons have none, and plain connections need none
 
         with self._lock:
             if self.ssl_context is None:
                 self.ssl_context = ssl.create_default_context()
                 self.ssl_context.set_alpn_protocols(["http/1.1"])
-            return self.ssl_context
+        with _failing("handshake", place, timeout):
+            # A connection that ends without TLS's own farewell may have been cut by anybody, so it must show.
+            secured = self.ssl_context.wrap_socket(
+                sock, server_hostname=place[0], do_handshake_on_connect=False, suppress_ragged_eofs=False
+            )
+            interrupter.attach(secured)
+            secured.settimeout(socket_timeout(timeout))
+            secured.do_handshake()
+        return secured
 
 
-def tunnel(sock: socket.socket, link: ConnectLink) -> None:
-    """Let a proxy connect the socket to the origin.
+@contextlib.contextmanager
+def _failing(phase: Phase, place: Place, timeout: float) -> Generator[None, None, None]:
+    """Say what the system's errors mean in this phase."""
+    try:
+        yield
+    except CartesiaError:  # a user's own connect may raise what it likes
+        raise
+    except builtins.TimeoutError as error:
+        raise timed_out(phase, *place, timeout) from error
+    except (OSError, ValueError) as error:  # a name that cannot be asked for, or that no certificate can hold
+        raise could_not_connect(*place, error) from error
 
-    Raises:
-        ConnectError: the proxy refused, closed the connection, or answered with something else.
-        TimeoutError: it took too long; the phase is ``handshake``.
-    """
+
+def _tunnel(sock: socket.socket, link: ConnectLink, place: Place, timeout: float) -> None:
+    """Let a proxy connect the socket to the origin, or raise why not."""
+    flush(sock, link, place, timeout, "handshake")
     while (event := link.next_event()) is None:
-        try:
-            sock.sendall(link.data_to_send())
-            data = sock.recv(RECEIVE_SIZE)
-        except builtins.TimeoutError:
-            link.handle_deadline(math.inf)
-        except OSError:
-            link.receive_eof(time.monotonic())
-        else:
-            link.receive_data(data, time.monotonic()) if data else link.receive_eof(time.monotonic())
+        read(sock, link)
     if isinstance(event, LinkFailed):
         raise event.error

@@ -1,19 +1,19 @@
 """A streamed answer, read by one thread and closed by any.
 
-This module knows who may read when, and who closes the connection. It must not know what the values mean nor how they
-are decoded: a decoder of the core does.
+This module knows who may read it when, and when its connection is given back or closed. It must not know what the
+values mean nor how they are decoded: the core's `StreamedBody` does.
 """
 
 import threading
 from collections import deque
 from collections.abc import Callable
-from types import TracebackType
 from typing import Generic, Self, TypeVar, final
 
-from cartesia_proto.errors import CartesiaError, LocalProtocolError, RemoteProtocolError, TransportError
-from cartesia_proto.flow import Attempt, Decoder, Failure, Operation, Outcome
-from cartesia_proto.wire.bodies import check_head
-from cartesia_urllib.sending import Body, Sender, read_whole
+from cartesia_proto.errors import CartesiaError, LocalProtocolError
+from cartesia_proto.flow import Decoder, Operation
+from cartesia_proto.wire.exchange import StreamedBody
+from cartesia_urllib.network import Network
+from cartesia_urllib.sending import Line, run
 from cartesia_urllib.sockets import Interrupter
 
 E = TypeVar("E")
@@ -27,15 +27,13 @@ class BodyStream(Generic[E]):
     any may close. Clients make streams; users receive them.
     """
 
-    def __init__(self, sender: Sender, operation: Operation[Decoder[E]]) -> None:
-        self._sender = sender
+    def __init__(self, network: Network, operation: Operation[Decoder[E]]) -> None:
+        self._network = network
         self._operation = operation
         self._interrupter = Interrupter()
         self._busy = threading.Lock()  # held by the one who reads, or closes
-        self._body: Body | None = None
-        self._decoder: Decoder[E] | None = None
+        self._open: tuple[Line, StreamedBody[E]] | None = None
         self._values: deque[E] = deque()
-        self._body_ended = False
         self._over = False
         self._closed = False
 
@@ -49,12 +47,10 @@ class BodyStream(Generic[E]):
         """
         if self._closed:
             raise LocalProtocolError("the stream is closed: make the call again for another")
-        self._exclusively(self._begin)
+        self._alone(self._opened)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close."""
         self.close()
 
@@ -72,7 +68,7 @@ class BodyStream(Generic[E]):
             OSError: a file to be sent cannot be opened or read.
         """
         if not self._values:
-            self._exclusively(self._fill)
+            self._alone(self._fill)
         try:
             return self._values.popleft()
         except IndexError:
@@ -85,19 +81,17 @@ class BodyStream(Generic[E]):
         """
         self._over = self._closed = True
         self._values.clear()
-        if not self._dispose():
-            self._interrupter.interrupt()
-            self._dispose()
+        self._tidy()
 
-    def _exclusively(self, action: Callable[[], None]) -> None:
-        """Do what only one thread at a time may, unless the stream is over; clean up once it is."""
+    def _alone(self, step: Callable[[], object]) -> None:
+        """Take a step while keeping other threads out, unless the stream is over; clean up once it is."""
         if not self._busy.acquire(blocking=False):
             if self._closed:
                 return
             raise LocalProtocolError("another thread reads this stream: one at a time may")
         try:
             if not self._over:
-                action()
+                step()
         except BaseException as error:
             self._over = True
             if not (self._closed and isinstance(error, CartesiaError)):
@@ -106,62 +100,38 @@ class BodyStream(Generic[E]):
             if self._closed:
                 self._values.clear()
             self._busy.release()
-            if self._over:
-                self._dispose()
+            self._tidy()
 
-    def _dispose(self) -> bool:
-        """Let go of the connection; False if another thread is at it, which will do so in its turn."""
-        if not self._busy.acquire(blocking=False):
-            return False
-        try:
-            body, self._body = self._body, None
-            if body is not None:
-                body.close()
-            self._operation.abandon()
-        finally:
-            self._busy.release()
-        return True
-
-    def _begin(self) -> None:
-        if self._decoder is not None:
+    def _tidy(self) -> None:
+        """Let go of the connection once the stream is over; a thread that is at it ends, and does so in its turn."""
+        if not self._over:
             return
-        step = self._operation.start()
-        while isinstance(step, Attempt):
-            self._interrupter.sleep(step.delay)
-            step = self._operation.resume(self._make(step))
-        self._decoder = step.value
+        self._interrupter.interrupt()
+        if self._busy.acquire(blocking=False):
+            try:
+                if self._open is not None:
+                    self._open[0].close()
+            finally:
+                self._busy.release()
 
-    def _make(self, attempt: Attempt) -> Outcome:
-        """Make an attempt; the body of a success is kept, any other response is read whole."""
-        try:
-            body = self._sender.begin(attempt, self._interrupter)
-        except (TransportError, RemoteProtocolError) as error:
-            return Failure(error)
-        if not body.head.ok:
-            return read_whole(body, attempt)
-        self._body = body
-        try:
-            check_head(body.head)
-        except RemoteProtocolError as error:
-            return Failure(error)
-        return body.head
+    def _opened(self) -> tuple[Line, StreamedBody[E]]:
+        if self._open is None:
+            decoder, line = run(self._network, self._operation, self._interrupter)
+            if line is None:
+                raise AssertionError("a streamed success leaves its connection in use")
+            self._open = line, StreamedBody(line.exchange.link, decoder)
+        return self._open
 
     def _fill(self) -> None:
         """Wait until there are values or nothing more comes."""
-        self._begin()
-        if self._decoder is None or self._body is None:
-            raise AssertionError("a stream that has begun has both")
-        while True:
-            self._values.extend(self._decoder.receive_data(b""))  # or raise what stood after the last values
+        line, body = self._opened()
+        while not self._over:
+            self._values.extend(body.receive())
+            if body.over:
+                line.finish()
             if self._values:
                 return
-            if self._decoder.finished or self._body_ended:
-                break
-            data = self._body.read()
-            self._body_ended = not data
-            self._values.extend(self._decoder.receive_data(data) if data else self._decoder.receive_eof())
-            if self._values:
-                return
-        self._over = True
-        if not self._body_ended:
-            self._body.drain()
+            if body.over:
+                self._over = True
+            else:
+                line.read()

@@ -1,0 +1,343 @@
+"""WebSockets and contexts of awaiting clients: what users say and hear, on any event loop.
+
+This module knows the verbs, their arguments and their order. It must not know how anything is waited for: a transport's
+multiplexer does. No function here is asynchronous: what can be awaited is a coroutine of the multiplexer's.
+"""
+
+from collections.abc import Callable, Coroutine, Generator, Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager, nullcontext, suppress
+from types import TracebackType
+from typing import Literal, Never, Protocol, Self, TypeAlias, TypeVar, Unpack, final, overload
+
+from cartesia_proto.audio.audio import Audio
+from cartesia_proto.codecs.events import SpeechEvent
+from cartesia_proto.config import Config
+from cartesia_proto.contexts import ConversationContext
+from cartesia_proto.conversation import TTSConversation
+from cartesia_proto.errors import LocalProtocolError
+from cartesia_proto.sessions.events import ContextEnded
+from cartesia_proto.sessions.settings import ContextSettings
+from cartesia_proto.speech import GenerationConfig
+
+T = TypeVar("T")
+
+Saying: TypeAlias = Callable[[TTSConversation, float], None]
+"""Says something on a conversation, at a time in monotonic seconds."""
+
+Step: TypeAlias = Callable[[], Coroutine[object, Never, T]]
+"""Something to be awaited at its turn."""
+
+
+class Multiplexer(Protocol):
+    """What a transport makes of connections, one after another, for the contexts of one WebSocket."""
+
+    def run(self) -> Coroutine[object, Never, None]:
+        """Connect, unless there is a connection, and read until it has ended."""
+        ...
+
+    def aclose(self) -> Coroutine[object, Never, None]:
+        """End every context, say goodbye, and connect no more."""
+        ...
+
+    def say(
+        self, ready: Callable[[], TTSConversation | None], say: Saying, check: Callable[[], None]
+    ) -> Coroutine[object, Never, None]:
+        """Say something on the conversation that is ready, or on a new connection's; when it is written, check."""
+        ...
+
+    def change(self, change: Callable[[float], set[str]]) -> Coroutine[object, Never, None]:
+        """Do at once what ends a context, and what follows from it. Never raises; cancelling it is no hindrance."""
+        ...
+
+    def next(
+        self, id: str, take: Callable[[], T | None], alone: AbstractContextManager[None], first: Step[None] | None
+    ) -> Coroutine[object, Never, T]:
+        """Take the first step, then wait until something is taken; try when something comes for the id."""
+        ...
+
+    def attempt(self, step: Step[T], change: Callable[[float], set[str]]) -> Coroutine[object, Never, T]:
+        """Take a step; where it fails or is cancelled, `change`."""
+        ...
+
+
+def _nothing(conversation: TTSConversation, now: float) -> None:
+    """Say nothing: being connected is all that is wanted."""
+
+
+def _answer(value: T, multiplexer: Multiplexer, first: Step[None] | None = None) -> Coroutine[object, Never, T]:
+    """A value that is there, after a first step."""
+    return multiplexer.next("", lambda: value, nullcontext(), first)
+
+
+@final
+class AsyncTTSContext(ConversationContext, AbstractAsyncContextManager["AsyncTTSContext"]):
+    """One voice that says one text: an async iterator of events, for one task at a time, and an async context manager.
+
+    Its verbs may be called by any task of its event loop. It is opened on a connection by what is first said on it, or
+    when it is first read. Iteration ends when the context is done or was cancelled, and raises what it failed by;
+    `terminal` keeps how it ended. Leaving the context before its end was received cancels it; ``break`` without
+    ``async with`` cancels nothing. WebSockets make contexts; users receive them.
+    """
+
+    def __init__(
+        self,
+        multiplexer: Multiplexer,
+        config: Config,
+        random: Callable[[], float],
+        settings: ContextSettings,
+        transcript: str | None = None,
+    ) -> None:
+        super().__init__(config, random, settings, transcript)
+        self._multiplexer = multiplexer
+        self._pieces: list[bytes] = []
+
+    def push(
+        self, transcript: str, *, generation_config: GenerationConfig | Mapping[str, object] | None = None
+    ) -> Coroutine[object, Never, None]:
+        """Say more; more may follow. Returns when it was written.
+
+        Args:
+            transcript: joined verbatim to what came before; you supply the spaces (protocol section 4.5).
+            generation_config: for this input alone.
+
+        Raises:
+            LocalProtocolError: the transcript is empty, an argument is malformed, or `finish` was said.
+            ContextEnded: the context is over; `.event` says how.
+            CartesiaError: no connection could be made; it can be tried again.
+        """
+        return self._say(
+            lambda conversation, now: conversation.push(
+                self._context, transcript, now, generation_config=generation_config
+            )
+        )
+
+    def flush(self) -> Coroutine[object, Never, None]:
+        """Have everything so far spoken without waiting for more; a `FlushDone` tells when it has been.
+
+        Raises:
+            CartesiaError: as `push`.
+        """
+        return self._say(lambda conversation, now: conversation.flush(self._context, now))
+
+    def finish(
+        self, transcript: str = "", *, generation_config: GenerationConfig | Mapping[str, object] | None = None
+    ) -> Coroutine[object, Never, None]:
+        """Say that nothing more follows, perhaps with the last piece of text.
+
+        Raises:
+            CartesiaError: as `push`.
+        """
+        return self._say(
+            lambda conversation, now: conversation.finish(
+                self._context, now, transcript, generation_config=generation_config
+            )
+        )
+
+    def cancel(self) -> Coroutine[object, Never, None]:
+        """End the context at once, for its reader too: nothing that waits or still comes is heard. Never raises."""
+        return self._multiplexer.change(self._cancel)
+
+    def aclose(self) -> Coroutine[object, Never, None]:
+        """Leave the context: cancel it, unless its end was received. Idempotent, never raises."""
+        return self._multiplexer.change(self._leave)
+
+    def whole(self) -> Coroutine[object, Never, Audio]:
+        """Read to the end, and answer with all of the audio; a context left before is cancelled.
+
+        Raises:
+            CartesiaError, LocalProtocolError: as for the next event.
+        """
+        return self._multiplexer.attempt(lambda: self._next(self._everything), self._leave_begun)
+
+    def receive_batch(self) -> Coroutine[object, Never, list[SpeechEvent]]:
+        """Everything that has arrived: at least one event, or none after the last.
+
+        Raises:
+            CartesiaError, LocalProtocolError: as for the next event.
+        """
+        return self._next(self._batch)
+
+    def __aenter__(  # pyright: ignore[reportIncompatibleMethodOverride]  # it has no name for what async def makes
+        self,
+    ) -> Coroutine[object, Never, Self]:
+        """The context itself. Where its whole text is known, send it; if that was begun and is cancelled, leave.
+
+        Raises:
+            CartesiaError: no connection could be made.
+        """
+        begun = self._transcript is None or self.terminal is not None
+        first = None if begun else self._say_first
+        return self._multiplexer.attempt(lambda: _answer(self, self._multiplexer, first), self._leave_begun)
+
+    def __aexit__(  # pyright: ignore[reportIncompatibleMethodOverride]  # as above
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
+    ) -> Coroutine[object, Never, None]:
+        """Leave."""
+        return self.aclose()
+
+    def __aiter__(self) -> Self:
+        """The context itself."""
+        return self
+
+    def __anext__(self) -> Coroutine[object, Never, SpeechEvent]:
+        """The next event.
+
+        Raises:
+            StopAsyncIteration: after the last event, a cancel or a failure.
+            CartesiaError: what the context failed by, after the events before it; or no connection could be made.
+            LocalProtocolError: another task reads the context.
+        """
+        return self._next(self._event)
+
+    def _say(self, say: Saying) -> Coroutine[object, Never, None]:
+        def opened(conversation: TTSConversation, now: float) -> None:
+            say(self._open(conversation), now)
+
+        return self._multiplexer.say(self._ready, opened, self._check_sent)
+
+    def _ready(self) -> TTSConversation | None:
+        """The conversation it is on, None where it is on none yet.
+
+        Raises:
+            ContextEnded: it was cancelled before it was on one.
+            LocalProtocolError: its whole text is known.
+        """
+        self._check_not_cancelled()
+        if self._transcript is not None:
+            raise LocalProtocolError(f"the whole text of context {self.id} was given: nothing can be said besides")
+        return self._conversation
+
+    def _say_first(self) -> Coroutine[object, Never, None]:
+        """Open the context, and say the text that was known from the beginning; where that fails, reading tells."""
+        return self._multiplexer.say(lambda: self._conversation, self._begin, lambda: None)
+
+    def _begin(self, conversation: TTSConversation, now: float) -> None:
+        with suppress(ContextEnded):
+            conversation = self._open(conversation)
+            transcript, self._transcript = self._transcript, None
+            if transcript is not None:
+                conversation.finish(self._context, now, transcript)
+
+    def _leave_begun(self, now: float) -> set[str]:
+        """Leave, unless the context has not begun: then it can be tried again."""
+        return set() if self._conversation is None else self._leave(now)
+
+    def _next(self, take: Callable[[], T | None]) -> Coroutine[object, Never, T]:
+        begun = (self._transcript is None and self._conversation is not None) or self.terminal is not None
+        return self._multiplexer.next(self.id, take, self._alone(), None if begun else self._say_first)
+
+    @contextmanager
+    def _alone(self) -> Generator[None, None, None]:
+        self._begin_reading()
+        try:
+            yield
+        finally:
+            self._reading = False
+
+    def _event(self) -> SpeechEvent | None:
+        """The next event, None where there is none yet."""
+        event = self._take()
+        if event is None and self._heard_out:
+            raise StopAsyncIteration
+        return event
+
+    def _batch(self) -> list[SpeechEvent] | None:
+        """Every event that has arrived, None where there is none yet."""
+        return self._take_all() or ([] if self._heard_out else None)
+
+    def _everything(self) -> Audio | None:
+        """All of the audio, None until the end."""
+        self._pieces += [event.audio for event in self._take_all()]
+        return Audio(b"".join(self._pieces), self.format) if self._heard_out else None
+
+
+@final
+class AsyncTTSWebSocket(AbstractAsyncContextManager["AsyncTTSWebSocket"]):
+    """Many contexts over one connection, which is made when it is first needed: an async context manager.
+
+    Any number of tasks of one event loop may share it. There is no task behind it: whoever waits for an event reads
+    for all; where nobody waits for long, `run` keeps the connection alive. A connection that ends, ends its contexts;
+    the next context is opened on a new one. Clients make WebSockets; users receive them.
+    """
+
+    def __init__(self, multiplexer: Multiplexer, config: Config, random: Callable[[], float]) -> None:
+        self._multiplexer = multiplexer
+        self._config = config
+        self._random = random
+
+    def connect(self) -> Coroutine[object, Never, None]:
+        """Connect ahead of the first context. Does nothing while there is a connection.
+
+        Raises:
+            CartesiaError: no connection could be made; the next context tries again.
+            LocalProtocolError: the WebSocket or its client is closed, or there are no credentials.
+        """
+        return self._multiplexer.say(lambda: None, _nothing, lambda: None)
+
+    def run(self) -> Coroutine[object, Never, None]:
+        """Connect unless there is a connection, and read until it has ended, for others to receive.
+
+        It keeps a connection alive on which nobody waits for events. Start it in a task of your own.
+
+        Raises:
+            CartesiaError: as `connect`.
+        """
+        return self._multiplexer.run()
+
+    def aclose(self) -> Coroutine[object, Never, None]:
+        """End every open context, say goodbye, and close the connection, after a few seconds at most. Idempotent.
+
+        Every later call raises `LocalProtocolError`.
+        """
+        return self._multiplexer.aclose()
+
+    def context(self, **settings: Unpack[ContextSettings]) -> AsyncTTSContext:
+        """A context: one voice that says one text, handed over in pieces. Nothing is sent before something is said.
+
+        Args:
+            See `ContextSettings`; `model_id`, `voice` and `output_format` are needed. They hold for its whole life.
+
+        Raises:
+            LocalProtocolError: a setting is missing or malformed.
+        """
+        return AsyncTTSContext(self._multiplexer, self._config, self._random, settings)
+
+    @overload
+    def send(
+        self, *, transcript: str, stream: Literal[True] = True, **settings: Unpack[ContextSettings]
+    ) -> AsyncTTSContext: ...
+
+    @overload
+    def send(
+        self, *, transcript: str, stream: Literal[False], **settings: Unpack[ContextSettings]
+    ) -> Coroutine[object, Never, Audio]: ...
+
+    def send(
+        self, *, transcript: str, stream: bool = True, **settings: Unpack[ContextSettings]
+    ) -> AsyncTTSContext | Coroutine[object, Never, Audio]:
+        """Speak a whole text in a context of its own.
+
+        Args:
+            transcript: sent as it is.
+            stream: True answers with the context, to be iterated over, not awaited; the text is sent when it is entered
+                or first read. False answers with a coroutine of the whole `Audio`.
+            settings: as for `context`.
+
+        Raises:
+            LocalProtocolError: as `context`, or the transcript is empty.
+            CartesiaError: when awaited, as iterating does.
+        """
+        context = AsyncTTSContext(self._multiplexer, self._config, self._random, settings, transcript)
+        return context if stream else context.whole()
+
+    def __aenter__(  # pyright: ignore[reportIncompatibleMethodOverride]  # it has no name for what async def makes
+        self,
+    ) -> Coroutine[object, Never, Self]:
+        """The WebSocket itself; nothing is sent."""
+        return _answer(self, self._multiplexer)
+
+    def __aexit__(  # pyright: ignore[reportIncompatibleMethodOverride]  # as above
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
+    ) -> Coroutine[object, Never, None]:
+        """Close."""
+        return self.aclose()

@@ -1,0 +1,108 @@
+"""What awaiting clients share, beside the calls that every client has: configuration, and WebSockets.
+
+This module knows how a client is derived from another, and what its resources are. It must not know how anything
+travels: each transport's own client, which stands on this, does.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from copy import copy
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from cartesia_proto.api import Api
+from cartesia_proto.call import AsyncStream, Awaiting, Call, PageCall, Plan, StreamCall
+from cartesia_proto.config import Config
+from cartesia_proto.pages import AsyncPages
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from typing import Never
+
+    from cartesia_proto.awaiting import AsyncTTSWebSocket, Multiplexer
+    from cartesia_proto.conversation import WebSocketOptions
+    from cartesia_proto.websocket_tts import WebSocketTTS
+
+A = TypeVar("A")
+E = TypeVar("E")
+T = TypeVar("T")
+
+
+class AwaitingClient(Api[Awaiting]):
+    """The base of every client whose answers are awaited.
+
+    Args:
+        config: holds for every request.
+        random: chance in [0, 1).
+    """
+
+    __slots__ = ("_config", "_random")
+
+    def __init__(self, config: Config, random: Callable[[], float]) -> None:
+        super().__init__()
+        self._config = config
+        self._random = random
+
+    @property
+    def runner(self) -> Awaiting:
+        """The client itself."""
+        return self
+
+    @property
+    def tts(self) -> "WebSocketTTS[Awaiting, AsyncTTSWebSocket]":
+        """Text to speech."""
+        from cartesia_proto.websocket_tts import WebSocketTTS  # noqa: PLC0415 - on first access, as every resource
+
+        return WebSocketTTS(self, self._websocket)
+
+    def with_options(
+        self,
+        *,
+        timeout: float | None = None,
+        max_retries: int | None = None,
+        version: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Self:
+        """A client with other defaults on the same connections; closing either closes both.
+
+        Raises:
+            LocalProtocolError: a value is malformed.
+        """
+        other = copy(self)
+        other._config = self._config.with_options(  # noqa: SLF001 - of the same class
+            timeout=timeout, max_retries=max_retries, version=version, headers=headers
+        )
+        return other
+
+    def call(self, plan: Plan[object, A]) -> A:
+        """Run any call: what ``client.voices.get(…)`` does with the value that ``Voices.get(…)`` makes."""
+        return plan.run_awaiting(self)
+
+    @abstractmethod
+    def run_call(self, call: Call[T]) -> "Coroutine[object, Never, T]":
+        """Make one request and answer with its value.
+
+        Raises:
+            CartesiaError: no usable answer came; the client stays usable, unless it is closed.
+            OSError: a file to be sent cannot be opened or read.
+        """
+
+    @abstractmethod
+    def run_stream(self, call: StreamCall[E]) -> AsyncStream[E]:
+        """Answer with a stream that has not been sent yet.
+
+        Raises:
+            LocalProtocolError: there are no credentials, or the parameters do not fit the version.
+        """
+
+    @abstractmethod
+    def run_pages(self, call: PageCall[T]) -> AsyncPages[T]:
+        """Answer with a list that has not been fetched yet."""
+
+    @abstractmethod
+    def _multiplexer(self, options: "WebSocketOptions") -> "Multiplexer":
+        """The connections of one WebSocket, none of which is made yet."""
+
+    def _websocket(self, options: "WebSocketOptions") -> "AsyncTTSWebSocket":
+        from cartesia_proto.awaiting import AsyncTTSWebSocket  # noqa: PLC0415 - wsproto is not needed before
+
+        return AsyncTTSWebSocket(self._multiplexer(options), self._config, self._random)

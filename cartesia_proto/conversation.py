@@ -1,0 +1,277 @@
+"""One text-to-speech session over one byte link: what every transport does between reading and waking.
+
+This module joins the session (messages), the link (bytes) and the inboxes (who reads what), so that no transport joins
+them again. It knows in which order they are told of things. It must not know sockets, locks, tasks or clocks: a
+transport moves bytes, waits until `deadline`, and wakes those readers whose contexts it is told have something new.
+
+Every method that may change what a reader waits for answers with the ids of the contexts concerned. None is ever left
+out: whatever ends the connection ends every open context, and so wakes every reader.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final, Unpack, final
+
+from attrs import field, frozen
+
+from cartesia_proto.codecs.events import Done, SpeechEvent
+from cartesia_proto.config import PING_INTERVAL, PING_TIMEOUT, Config, Limits, check_timeout
+from cartesia_proto.errors import LocalProtocolError
+from cartesia_proto.flow import Attempt, Failure, Outcome
+from cartesia_proto.sessions.context import TTSContext
+from cartesia_proto.sessions.events import TERMINAL, Cancelled, ContextEvent, Failed
+from cartesia_proto.sessions.inboxes import INBOX_BYTES, Inboxes
+from cartesia_proto.sessions.settings import ContextSettings
+from cartesia_proto.sessions.tts import TTSSession
+from cartesia_proto.speech import GenerationConfig
+from cartesia_proto.wire.frames import BinaryMessage, TextMessage
+from cartesia_proto.wire.websocket import Accepted, ClientWebSocketLink, Rejected
+from cartesia_proto.wire.websocket_link import Closed
+
+NORMAL_CLOSURE: Final = 1000
+"""All is well (RFC 6455 section 7.4.1)."""
+
+CLOSING_SECONDS: Final = 3.0
+"""How long a transport's WebSocket waits for the peer's goodbye before it closes the connection anyway; our choice."""
+
+
+def _check_bytes(limit: int) -> int:
+    if not limit > 0:
+        raise LocalProtocolError(f"inbox_limit must be above 0 bytes, not {limit!r}")
+    return limit
+
+
+@final
+@frozen
+class WebSocketOptions:
+    """How a transport's WebSocket is kept: what its `websocket` method takes.
+
+    Attributes:
+        ping_interval, ping_timeout, deflate: see `ClientWebSocketLink`.
+        inbox_limit: see `TTSConversation`.
+
+    Raises:
+        LocalProtocolError: a value is not above zero.
+    """
+
+    ping_interval: float = field(default=PING_INTERVAL, converter=check_timeout)
+    ping_timeout: float = field(default=PING_TIMEOUT, converter=check_timeout)
+    deflate: bool = False
+    inbox_limit: int = field(default=INBOX_BYTES, converter=_check_bytes)
+
+    def link(self, attempt: Attempt, limits: Limits, now: float) -> ClientWebSocketLink:
+        """The link that carries out an ``upgrade`` attempt on a connection just made.
+
+        Raises:
+            LocalProtocolError: the request cannot be sent as it is.
+        """
+        return ClientWebSocketLink(
+            attempt.request,
+            timeout=attempt.timeout,
+            limits=limits,
+            ping_interval=self.ping_interval,
+            ping_timeout=self.ping_timeout,
+            deflate=self.deflate,
+            now=now,
+        )
+
+
+def handshake_outcome(link: ClientWebSocketLink) -> Outcome | None:
+    """What an ``upgrade`` attempt came to, or None until more was read. After a 101 the link is a conversation's."""
+    match link.next_event():
+        case Accepted(response=response) | Rejected(response=response):
+            return response
+        case Closed(error=error) if error is not None:
+            return Failure(error)
+        case _:
+            return None
+
+
+@final
+class TTSConversation:
+    """Contexts over one open WebSocket link, each with an inbox.
+
+    Not for two threads at once: a blocking transport holds one lock around every call.
+
+    Args:
+        config: version and defaults.
+        random: chance in [0, 1), for context ids.
+        link: an open link, its `Accepted` taken.
+        inbox_limit: bytes that may wait for one reader before its context is ended.
+
+    Attributes:
+        link: for its buffer, its bytes to send and its state.
+        session: for its counts and open contexts.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        random: Callable[[], float],
+        link: ClientWebSocketLink,
+        inbox_limit: int = INBOX_BYTES,
+    ) -> None:
+        self.link = link
+        self.session = TTSSession(config, random)
+        self._inboxes = Inboxes(inbox_limit)
+        self._contexts: dict[str, TTSContext] = {}
+
+    @property
+    def over(self) -> bool:
+        """Whether the connection is at its end: open a new one for new contexts."""
+        return self.session.lost is not None
+
+    @property
+    def idle(self) -> bool:
+        """Whether no context is open."""
+        return not self.session.open_contexts
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of events that nobody has taken yet."""
+        return self._inboxes.waiting
+
+    # What users say.
+
+    def open(self, **settings: Unpack[ContextSettings]) -> TTSContext:
+        """Open a context, and collect for whoever reads it.
+
+        Raises:
+            LocalProtocolError: as `TTSSession.context`.
+        """
+        context = self.session.context(**settings)
+        self._contexts[context.id] = context
+        self._inboxes.open(context.id)
+        return context
+
+    def push(
+        self,
+        context: TTSContext,
+        transcript: str,
+        now: float,
+        *,
+        generation_config: GenerationConfig | Mapping[str, object] | None = None,
+    ) -> None:
+        """Queue more text, as `TTSContext.push`, which says what it raises."""
+        self.link.send_text(context.push(transcript, now, generation_config=generation_config))
+
+    def flush(self, context: TTSContext, now: float) -> None:
+        """Queue a flush, as `TTSContext.flush`."""
+        self.link.send_text(context.flush(now))
+
+    def finish(
+        self,
+        context: TTSContext,
+        now: float,
+        transcript: str = "",
+        *,
+        generation_config: GenerationConfig | Mapping[str, object] | None = None,
+    ) -> None:
+        """Queue the end of the text, as `TTSContext.finish`."""
+        self.link.send_text(context.finish(now, transcript, generation_config=generation_config))
+
+    def cancel(self, context: TTSContext, now: float) -> set[str]:
+        """End a context for its reader at once: what waits is dropped, what still comes is too. Never raises.
+
+        Nothing is kept for a reader, who may never come: `TTSContext.terminal` says how it ended.
+        """
+        self._forget(context.id)
+        message, event = context.cancel(now)
+        self._send(message)
+        return set() if event is None else {context.id}
+
+    def take(self, context: TTSContext) -> ContextEvent | None:
+        """The next event for the reader of a context, None while there is none.
+
+        Nothing follows a terminal one; nothing comes, not even that, once the context was cancelled.
+        """
+        event = self._inboxes.take(context.id)
+        if isinstance(event, TERMINAL):
+            self._forget(context.id)
+        return event
+
+    def take_all(self, context: TTSContext) -> list[ContextEvent]:
+        """Everything that waits for the reader of a context."""
+        events = self._inboxes.take_all(context.id)
+        if events and isinstance(events[-1], TERMINAL):
+            self._forget(context.id)
+        return events
+
+    # What the transport tells.
+
+    def received(self, count: int, now: float) -> set[str]:
+        """Note that so many bytes were received into ``link.receive_space()``."""
+        self.link.received(count, now)
+        return self._drain(now)
+
+    def receive_data(self, data: bytes | bytearray | memoryview, now: float) -> set[str]:
+        """Take bytes that were received elsewhere: `received`, with a copy."""
+        self.link.receive_data(data, now)
+        return self._drain(now)
+
+    def receive_eof(self, now: float) -> set[str]:
+        """Note that the peer will send nothing more."""
+        self.link.receive_eof(now)
+        return self._drain(now)
+
+    def send_failed(self, now: float) -> set[str]:
+        """Note that bytes did not go out: the connection is lost."""
+        self.link.send_failed()
+        return self._drain(now)
+
+    def deadline(self) -> float | None:
+        """When `handle_deadline` wants to be called while anyone reads, in monotonic seconds; None if never."""
+        due = [when for when in (self.link.deadline(), self.session.deadline()) if when is not None]
+        return min(due, default=None)
+
+    def handle_deadline(self, now: float) -> set[str]:
+        """Do what is due: ping, give up a silent connection, end a silent context. Read what is readable first."""
+        self.link.handle_deadline(now)
+        return self._drain(now) | self._file(self.session.handle_deadline(now), now)
+
+    def close(self, now: float) -> set[str]:
+        """End every open context, and begin the closing handshake if the link is open. Never raises."""
+        if self.link.state == "open":
+            self.link.close(NORMAL_CLOSURE, "", now)
+        return self._file(self.session.connection_lost(NORMAL_CLOSURE, "closed by this side", now), now)
+
+    def _drain(self, now: float) -> set[str]:
+        woken: set[str] = set()
+        while (event := self.link.next_event()) is not None:
+            match event:
+                case TextMessage(data=data) | BinaryMessage(data=data):
+                    woken |= self._file(self.session.receive(data, now), now)
+                case Closed(code=code, reason=reason):
+                    woken |= self._file(self.session.connection_lost(code, reason, now), now)
+                case _:
+                    raise AssertionError("the link of a conversation is open")
+        return woken
+
+    def _file(self, events: list[ContextEvent], now: float) -> set[str]:
+        """File events for their readers, and end the contexts whose reader fell too far behind."""
+        for id in self._inboxes.put(events):
+            message, _ = self._contexts[id].overflow(now)
+            self._send(message)
+        return {event.context_id for event in events if event.context_id is not None}
+
+    def _send(self, message: str | None) -> None:
+        if message is not None and self.link.state == "open":
+            self.link.send_text(message)
+
+    def _forget(self, id: str) -> None:
+        self._inboxes.close(id)
+        self._contexts.pop(id, None)
+
+
+def speech_or_end(event: ContextEvent) -> SpeechEvent | None:
+    """An event for whoever iterates over a context: None at its end.
+
+    Raises:
+        CartesiaError: the context failed; this is why.
+    """
+    match event:
+        case Done() | Cancelled():
+            return None
+        case Failed(error=error):
+            raise error
+        case _:
+            return event

@@ -1,0 +1,262 @@
+"""What users of blocking clients say and hear, over a multiplexer that waits for nothing."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from random import Random
+from typing import Final
+
+import pytest
+
+from cartesia_proto.audio.formats import RawFormat
+from cartesia_proto.blocking import Saying, Step, Taking, TTSWebSocket
+from cartesia_proto.codecs.events import AudioChunk, Done, SpeechEvent
+from cartesia_proto.codecs.json import dumps, encode_base64, loads
+from cartesia_proto.config import Config, Limits
+from cartesia_proto.conversation import TTSConversation, handshake_outcome
+from cartesia_proto.credentials import ApiKey
+from cartesia_proto.errors import ConnectError, ConnectionLost, JsonValue, LocalProtocolError
+from cartesia_proto.http import Headers, Request, Response
+from cartesia_proto.sessions.events import Cancelled, ContextEnded
+from cartesia_proto.sessions.settings import ContextSettings
+from cartesia_proto.sessions.states import State
+from cartesia_proto.wire.frames import TextMessage
+from cartesia_proto.wire.http1 import RequestHead, ServerLink
+from cartesia_proto.wire.websocket import ClientWebSocketLink, ServerWebSocketLink
+
+FORMAT: Final = RawFormat("pcm_s16le", 8000)
+SETTINGS: Final[ContextSettings] = {"model_id": "sonic-3", "voice": "v", "output_format": FORMAT}
+
+
+def connection() -> tuple[ClientWebSocketLink, ServerWebSocketLink]:
+    """Two open links."""
+    link = ClientWebSocketLink(Request("GET", "http://api.test/", Headers()), timeout=10.0, limits=Limits(), now=0.0)
+    http = ServerLink(10.0, Limits())
+    http.receive_data(link.data_to_send(), 0.0)
+    head = http.next_event()
+    assert isinstance(head, RequestHead)
+    http.next_event()
+    server = ServerWebSocketLink(http, head, limits=Limits(), now=0.0)
+    link.receive_data(server.data_to_send(), 0.0)
+    assert isinstance(handshake_outcome(link), Response)
+    return link, server
+
+
+class FakeMultiplexer:
+    """One connection, whose other end answers before anybody waits.
+
+    Attributes:
+        done: what was called that a context does not call.
+        said: what the server heard.
+        refusals: errors of attempts to connect, before there is a connection.
+        drops: the connection ends with whatever is said next.
+    """
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self.said: list[dict[str, JsonValue]] = []
+        self.refusals: list[ConnectError] = []
+        self.drops = False
+        self._link, self._server = connection()
+        self._conversation = TTSConversation(Config(credentials=ApiKey("k")), Random(2).random, self._link)
+
+    def connect(self) -> None:
+        self.done.append("connect")
+
+    def run(self) -> None:
+        self.done.append("run")
+
+    def close(self) -> None:
+        self.done.append("close")
+
+    def say(self, conversation: TTSConversation | None, say: Saying, check: Step) -> None:
+        if conversation is None and self.refusals:
+            raise self.refusals.pop()
+        say(conversation or self._conversation, 1.0)
+        if self.drops:
+            self._conversation.receive_eof(1.0)
+        self._exchange()
+        check()
+
+    def change(self, change: Callable[[float], set[str]]) -> None:
+        change(2.0)
+        self._exchange()
+
+    def next(self, id: str, take: Taking, alone: AbstractContextManager[None], first: Step | None) -> list[SpeechEvent]:
+        with alone:
+            if first is not None:
+                first()
+            taken = take()
+            assert taken is not None, "nobody will ever say more"
+            return taken
+
+    def _exchange(self) -> None:
+        self._server.receive_data(self._link.data_to_send(), 1.0)
+        while isinstance(event := self._server.next_event(), TextMessage):
+            fields = loads(event.data)
+            assert isinstance(fields, dict)
+            self.said.append(fields)
+            if fields.get("transcript"):
+                audio = encode_base64(str(fields["transcript"]).encode("utf-16-le"))
+                self._server.send_text(
+                    dumps({"type": "chunk", "context_id": fields["context_id"], "data": audio, "done": False}).decode()
+                )
+            if fields.get("continue") is False:
+                done = {"type": "done", "context_id": fields["context_id"], "done": True}
+                self._server.send_text(dumps(done).decode())
+        self._conversation.receive_data(self._server.data_to_send(), 1.0)
+
+
+@pytest.fixture
+def multiplexer() -> FakeMultiplexer:
+    """What is behind the WebSocket."""
+    return FakeMultiplexer()
+
+
+@pytest.fixture
+def websocket(multiplexer: FakeMultiplexer) -> TTSWebSocket:
+    """The WebSocket."""
+    return TTSWebSocket(multiplexer, Config(credentials=ApiKey("k")), Random(1).random)
+
+
+def audio_of(text: str) -> bytes:
+    """What the server makes of a text."""
+    return text.encode("utf-16-le")
+
+
+def test_the_websocket_itself(multiplexer: FakeMultiplexer, websocket: TTSWebSocket) -> None:
+    """Entering does nothing, leaving closes."""
+    with websocket as entered:
+        assert entered is websocket
+        assert multiplexer.done == []
+        websocket.connect()
+        websocket.run()
+    websocket.close()
+    assert multiplexer.done == ["connect", "run", "close", "close"]
+
+
+def test_piece_by_piece(multiplexer: FakeMultiplexer, websocket: TTSWebSocket) -> None:
+    """Verbs in order, then events in order, then the end, as often as asked."""
+    with websocket.context(**SETTINGS) as context:
+        assert context.state is State.NEW
+        assert multiplexer.said == []
+        context.push("a", generation_config={"speed": 1.5})
+        context.flush()
+        context.finish("b", generation_config={"speed": 0.5})
+        assert [said["transcript"] for said in multiplexer.said] == ["a", "", "b"]
+        configs = [said.get("generation_config") for said in multiplexer.said]
+        assert configs == [{"speed": 1.5}, None, {"speed": 0.5}]
+        assert [event.audio for event in context] == [audio_of("a"), audio_of("b")]
+        assert list(context) == []
+        assert isinstance(context.terminal, Done)
+        with pytest.raises(ContextEnded):
+            context.push("more")
+    assert len(multiplexer.said) == 3
+
+
+def test_batches(websocket: TTSWebSocket) -> None:
+    """All that has arrived, then none."""
+    context = websocket.context(**SETTINGS)
+    context.push("a")
+    context.finish("b")
+    batch = context.receive_batch()
+    assert all(isinstance(event, AudioChunk) for event in batch)
+    assert [event.audio for event in batch] == [audio_of("a"), audio_of("b")]
+    assert context.receive_batch() == []
+
+
+def test_a_whole_text(multiplexer: FakeMultiplexer, websocket: TTSWebSocket) -> None:
+    """Sent when entered, when read, or at once, in one message."""
+    entered = websocket.send(transcript="one", **SETTINGS)
+    assert multiplexer.said == []
+    with entered:
+        assert len(multiplexer.said) == 1
+        assert [event.audio for event in entered] == [audio_of("one")]
+    read = websocket.send(transcript="two", stream=True, **SETTINGS)
+    assert [event.audio for event in read] == [audio_of("two")]
+    audio = websocket.send(transcript="three", stream=False, **SETTINGS)
+    assert (audio.data, audio.format) == (audio_of("three"), FORMAT)
+    assert [said["continue"] for said in multiplexer.said] == [False] * 3
+
+
+def test_a_whole_text_is_sent_before_anything_else(multiplexer: FakeMultiplexer, websocket: TTSWebSocket) -> None:
+    """And nothing can follow it; here it has been answered already."""
+    context = websocket.send(transcript="one", **SETTINGS)
+    with pytest.raises(ContextEnded, match="which is done"):
+        context.push("two")
+    assert [said["transcript"] for said in multiplexer.said] == ["one"]
+    assert [event.audio for event in context] == [audio_of("one")]
+
+
+def test_cancelling(multiplexer: FakeMultiplexer, websocket: TTSWebSocket) -> None:
+    """At any moment: while it speaks, when it is over, and before it began, where nothing is sent for it."""
+    context = websocket.context(**SETTINGS)
+    context.push("a")
+    context.cancel()
+    context.cancel()
+    assert list(context) == []
+    assert isinstance(context.terminal, Cancelled)
+    assert multiplexer.said[1:] == [{"context_id": context.id, "cancel": True}]
+    unsaid = websocket.send(transcript="b", **SETTINGS)
+    unsaid.cancel()
+    assert list(unsaid) == []
+    with pytest.raises(ContextEnded, match="before it began"):
+        unsaid.flush()
+    assert len(multiplexer.said) == 2
+
+
+def test_leaving(multiplexer: FakeMultiplexer, websocket: TTSWebSocket) -> None:
+    """It cancels what is not over; there is nothing to hear afterwards."""
+    with websocket.context(**SETTINGS) as context:
+        context.push("a")
+    assert list(context) == []
+    assert multiplexer.said[1:] == [{"context_id": context.id, "cancel": True}]
+
+
+def test_no_connection(multiplexer: FakeMultiplexer, websocket: TTSWebSocket) -> None:
+    """Whatever needed one says so, and can be tried again."""
+    multiplexer.refusals = [ConnectError("refused") for _ in range(3)]
+    context = websocket.context(**SETTINGS)
+    with pytest.raises(ConnectError):
+        context.push("a")
+    whole = websocket.send(transcript="b", **SETTINGS)
+    with pytest.raises(ConnectError), whole:
+        pass
+    with pytest.raises(ConnectError):
+        next(whole)
+    assert [event.audio for event in whole] == [audio_of("b")]
+    context.finish("a")
+    assert [event.audio for event in context] == [audio_of("a")]
+
+
+def test_a_connection_lost_while_something_is_said(multiplexer: FakeMultiplexer, websocket: TTSWebSocket) -> None:
+    """The verb says so; where a whole text was sent, reading does."""
+    multiplexer.drops = True
+    context = websocket.context(**SETTINGS)
+    with pytest.raises(ContextEnded, match="lost while it was sent to"):
+        context.push("a")
+    with pytest.raises(ConnectionLost):
+        next(context)
+    assert list(context) == []
+
+
+def test_a_whole_text_on_a_connection_that_is_lost(multiplexer: FakeMultiplexer, websocket: TTSWebSocket) -> None:
+    """Reading tells."""
+    multiplexer.drops = True
+    with websocket.send(transcript="a", **SETTINGS) as context, pytest.raises(ConnectionLost):
+        next(context)
+
+
+def test_reading_before_anything_was_said(multiplexer: FakeMultiplexer, websocket: TTSWebSocket) -> None:
+    """It opens the context, so that the reader hears of the connection's end."""
+    multiplexer.drops = True
+    context = websocket.context(**SETTINGS)
+    with pytest.raises(ConnectionLost):
+        next(context)
+    assert multiplexer.said == []
+
+
+def test_one_reader_at_a_time(websocket: TTSWebSocket) -> None:
+    """A second one is refused."""
+    context = websocket.context(**SETTINGS)
+    with context._alone(), pytest.raises(LocalProtocolError, match="one reader at a time"):  # pyright: ignore[reportPrivateUsage]  # another thread
+        next(context)

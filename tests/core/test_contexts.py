@@ -1,0 +1,270 @@
+"""A context before it is opened on a connection, afterwards, and what its reader is told."""
+
+import json
+import math
+from collections.abc import Callable
+from typing import TypedDict, final
+
+import pytest
+
+from cartesia_proto.audio.formats import RawFormat
+from cartesia_proto.codecs.events import AudioChunk, Done, SpeechEvent
+from cartesia_proto.codecs.json import encode_base64
+from cartesia_proto.config import Config, Limits
+from cartesia_proto.contexts import ConversationContext
+from cartesia_proto.conversation import TTSConversation, WebSocketOptions, handshake_outcome
+from cartesia_proto.errors import ConnectionLost, JsonValue, LocalProtocolError
+from cartesia_proto.flow import Attempt
+from cartesia_proto.http import Headers, Request
+from cartesia_proto.sessions.events import Cancelled, ContextEnded, Failed, Timing, UnspokenPlan
+from cartesia_proto.sessions.settings import ContextSettings
+from cartesia_proto.sessions.states import State
+from cartesia_proto.speech import VoiceLike
+from cartesia_proto.testing import half
+from cartesia_proto.wire.http1 import RequestHead, ServerLink
+from cartesia_proto.wire.websocket import ServerWebSocketLink
+
+RAW = RawFormat("pcm_s16le", 8000)
+
+
+class _Settings(TypedDict):
+    model_id: str
+    voice: VoiceLike
+    output_format: RawFormat
+
+
+SETTINGS: _Settings = {"model_id": "sonic-3", "voice": "v", "output_format": RAW}
+
+
+@final
+class Context(ConversationContext):
+    """What a transport's own class does, each step by itself."""
+
+    def __init__(self, transcript: str | None = None, **more: str) -> None:
+        settings: ContextSettings = {**SETTINGS, **more}  # type: ignore[typeddict-item]  # what tests give is right
+        super().__init__(Config(), half, settings, transcript)
+
+    def open(self, conversation: TTSConversation) -> TTSConversation:
+        """Open it."""
+        self._check_not_cancelled()
+        return self._open(conversation)
+
+    def push(self, conversation: TTSConversation, transcript: str, now: float = 101.0) -> None:
+        """Say something."""
+        self.open(conversation).push(self._context, transcript, now)
+        self._check_sent()
+
+    def cancel(self) -> set[str]:
+        """Cancel it."""
+        return self._cancel(102.0)
+
+    def leave(self) -> set[str]:
+        """Leave it."""
+        return self._leave(102.0)
+
+    def begin_reading(self) -> None:
+        """Be its reader."""
+        self._begin_reading()
+
+    def end_reading(self) -> None:
+        """Be so no more."""
+        self._reading = False
+
+    def check_sent(self) -> None:
+        """What is done once it was written."""
+        self._check_sent()
+
+    def take(self) -> SpeechEvent | None:
+        """Read."""
+        return self._take()
+
+    def take_all(self) -> list[SpeechEvent]:
+        """Read everything."""
+        return self._take_all()
+
+    @property
+    def heard_out(self) -> bool:
+        """Whether its reader is at the end."""
+        return self._heard_out
+
+    @property
+    def transcript(self) -> str | None:
+        """What was known from the beginning."""
+        return self._transcript
+
+
+def _conversation() -> tuple[TTSConversation, ServerWebSocketLink]:
+    """A conversation at 100 seconds, and its server."""
+    attempt = Attempt(Request("GET", "https://api.test/ws", Headers()), 0.0, 10.0, "upgrade", 1000, 1000)
+    link = WebSocketOptions().link(attempt, Limits(), 100.0)
+    http = ServerLink(10.0, Limits())
+    http.receive_data(link.data_to_send(), 100.0)
+    head = http.next_event()
+    assert isinstance(head, RequestHead)
+    server = ServerWebSocketLink(http, head, limits=Limits(), ping_interval=math.inf, now=100.0)
+    link.receive_data(server.data_to_send(), 100.0)
+    assert handshake_outcome(link) is not None
+    return TTSConversation(Config(), half, link), server
+
+
+def _said(conversation: TTSConversation, server: ServerWebSocketLink, *messages: dict[str, JsonValue]) -> set[str]:
+    """Who is woken when the server says something."""
+    for message in messages:
+        server.send_text(json.dumps(message))
+    return conversation.receive_data(server.data_to_send(), 101.0)
+
+
+def _chunk(id: str, audio: bytes = b"ab") -> dict[str, JsonValue]:
+    return {"type": "chunk", "context_id": id, "data": encode_base64(audio)}
+
+
+def _done(id: str) -> dict[str, JsonValue]:
+    return {"type": "done", "done": True, "context_id": id}
+
+
+# Before it is opened.
+
+
+def test_a_context_without_a_connection() -> None:
+    """It has an id, a state and checked settings, and its reader hears nothing yet."""
+    context = Context()
+    assert len(context.id) == 36
+    assert Context(context_id="mine").id == "mine"
+    assert (context.format, context.state, context.timing, context.terminal) == (RAW, State.NEW, Timing(), None)
+    assert context.unspoken() == UnspokenPlan((), finished=False, audio_bytes=0, audio_seconds=0.0)
+    assert (context.take(), context.take_all(), context.heard_out) == (None, [], False)
+    context.check_sent()
+
+
+def test_settings_are_checked_at_once() -> None:
+    """Before anything is connected."""
+    with pytest.raises(LocalProtocolError, match="stall_timeout"):
+        Context(stall_timeout="soon")
+    with pytest.raises(LocalProtocolError, match="no setting 'modle'"):
+        Context(modle="sonic-3")
+    with pytest.raises(LocalProtocolError, match="transcript is empty"):
+        Context(transcript="")
+
+
+@pytest.mark.parametrize("end", [Context.cancel, Context.leave])
+def test_over_before_it_began(end: Callable[[Context], set[str]]) -> None:
+    """Its reader is at the end, and it is never opened."""
+    context = Context(context_id="a", transcript="Hello")
+    assert context.transcript == "Hello"
+    assert end(context) == {"a"}
+    assert (context.state, context.terminal) == (State.CANCELLED, Cancelled("a"))
+    assert (context.take(), context.heard_out) == (None, True)
+    conversation, server = _conversation()
+    for _ in range(2):
+        with pytest.raises(ContextEnded, match="before it began") as caught:
+            context.open(conversation)
+        assert caught.value.event == Cancelled("a")
+    assert conversation.idle
+    assert server.next_event() is None
+
+
+# Opened.
+
+
+def test_opening() -> None:
+    """With its id and its settings, once."""
+    conversation, server = _conversation()
+    context = Context()
+    id = context.id
+    assert context.open(conversation) is conversation
+    assert context.open(_conversation()[0]) is conversation
+    context.push(conversation, "Hello")
+    assert (context.id, context.state, context.timing.sent_at) == (id, State.OPEN, 101.0)
+    assert context.unspoken().transcript == "Hello"
+    assert _said(conversation, server, _chunk(id), _chunk(id), _done(id)) == {id}
+    assert context.take() == AudioChunk(b"ab", id)
+    assert (context.take_all(), context.heard_out) == ([AudioChunk(b"ab", id)], True)
+    assert (context.take(), context.take_all()) == (None, [])
+    assert context.terminal == Done(id)
+    assert context.cancel() == set()
+
+
+def test_an_id_that_is_taken() -> None:
+    """It stays unopened, and may be opened elsewhere."""
+    conversation, _ = _conversation()
+    context = Context(context_id="a")
+    Context(context_id="a").open(conversation)
+    with pytest.raises(LocalProtocolError, match="in use"):
+        context.open(conversation)
+    assert context.state is State.NEW
+    other, _ = _conversation()
+    assert context.open(other) is other
+
+
+def test_a_connection_that_has_ended() -> None:
+    """It stays unopened, and is told why."""
+    conversation, server = _conversation()
+    server.close(1013, "later", 100.0)
+    _said(conversation, server)
+    context = Context()
+    for _ in range(2):
+        with pytest.raises(ConnectionLost, match="later") as caught:
+            context.open(conversation)
+        assert caught.value.code == 1013
+    assert context.state is State.NEW
+
+
+def test_cancelling_and_leaving() -> None:
+    """Its reader is released at once, and hears nothing more."""
+    conversation, server = _conversation()
+    cancelled, left = Context(context_id="a"), Context(context_id="b")
+    for context in (cancelled, left):
+        context.push(conversation, "Hello")
+    assert _said(conversation, server, _chunk("a"), _chunk("b")) == {"a", "b"}
+    assert (cancelled.cancel(), cancelled.cancel(), left.leave(), left.leave()) == ({"a"}, set(), {"b"}, set())
+    for context in (cancelled, left):
+        assert (context.take(), context.heard_out) == (None, True)
+        with pytest.raises(ContextEnded):
+            context.push(conversation, "more")
+
+
+def test_one_reader() -> None:
+    """A second is told so; after the first, another may."""
+    context = Context()
+    context.begin_reading()
+    with pytest.raises(LocalProtocolError, match="one reader at a time"):
+        context.begin_reading()
+    context.end_reading()
+    context.begin_reading()
+
+
+def test_a_failure_is_raised_once() -> None:
+    """After the events before it, however they are taken."""
+    conversation, server = _conversation()
+    contexts = [Context(context_id=id) for id in "abc"]
+    for context in contexts:
+        context.push(conversation, "Hello")
+    _said(conversation, server, _chunk("a"), _chunk("b"))
+    conversation.receive_eof(102.0)
+    one, several, none = contexts
+    assert one.take() == AudioChunk(b"ab", "a")
+    assert several.take_all() == [AudioChunk(b"ab", "b")]
+    for context in (one, several):
+        with pytest.raises(ConnectionLost):
+            context.take()
+        assert (context.take(), context.heard_out) == (None, True)
+    with pytest.raises(ConnectionLost):
+        none.take_all()
+    assert none.take_all() == []
+
+
+def test_lost_while_it_was_sent_to() -> None:
+    """That is told to who said it; an end of another kind is not its affair."""
+    conversation, server = _conversation()
+    fine, failed = Context(context_id="a"), Context(context_id="b")
+    for context in (fine, failed):
+        context.push(conversation, "Hello")
+        context.check_sent()
+    error: dict[str, JsonValue] = {"type": "error", "context_id": "b", "status_code": 400, "title": "no"}
+    _said(conversation, server, _done("a"), error)
+    assert isinstance(failed.terminal, Failed)
+    failed.check_sent()
+    conversation.send_failed(103.0)
+    fine.check_sent()
+    with pytest.raises(ContextEnded, match="while it was sent to"):
+        failed.check_sent()

@@ -1,0 +1,380 @@
+"""Session, link and inboxes as one: who is to be woken, and what the server hears."""
+
+import json
+import math
+from typing import TypedDict
+
+import pytest
+
+from cartesia_proto.audio.formats import RawFormat
+from cartesia_proto.codecs.events import AudioChunk, Done, FlushDone
+from cartesia_proto.codecs.json import encode_base64
+from cartesia_proto.config import Config, Limits
+from cartesia_proto.conversation import TTSConversation, WebSocketOptions, handshake_outcome, speech_or_end
+from cartesia_proto.errors import ConnectionLost, JsonValue, LocalProtocolError, TimeoutError
+from cartesia_proto.flow import Attempt, Failure
+from cartesia_proto.http import Headers, Request, Response
+from cartesia_proto.sessions.context import TTSContext
+from cartesia_proto.sessions.events import Cancelled, ContextEnded, ContextEvent, Failed
+from cartesia_proto.sessions.inboxes import EVENT_BYTES, INBOX_BYTES
+from cartesia_proto.sessions.states import State
+from cartesia_proto.speech import VoiceLike
+from cartesia_proto.testing import half
+from cartesia_proto.wire.frames import TextMessage
+from cartesia_proto.wire.http1 import RequestHead, ServerLink
+from cartesia_proto.wire.websocket import ClientWebSocketLink, ServerWebSocketLink
+from cartesia_proto.wire.websocket_link import Closed
+
+ATTEMPT = Attempt(Request("GET", "https://api.test/ws", Headers()), 0.0, 10.0, "upgrade", 1000, 1000)
+
+
+class _Settings(TypedDict):
+    model_id: str
+    voice: VoiceLike
+    output_format: RawFormat
+
+
+SETTINGS: _Settings = {"model_id": "sonic-3", "voice": "v", "output_format": RawFormat("pcm_s16le", 8000)}
+
+
+def _answered(link: ClientWebSocketLink) -> ServerWebSocketLink:
+    """The server's end, which has said yes; nobody has read that yet."""
+    http = ServerLink(10.0, Limits())
+    http.receive_data(link.data_to_send(), 0.0)
+    head = http.next_event()
+    assert isinstance(head, RequestHead)
+    return ServerWebSocketLink(http, head, limits=Limits(), ping_interval=math.inf, now=0.0)
+
+
+class Talk:
+    """A conversation at 100 seconds, and its server."""
+
+    def __init__(self, options: WebSocketOptions | None = None) -> None:
+        options = options or WebSocketOptions()
+        link = options.link(ATTEMPT, Limits(), 100.0)
+        self.server = _answered(link)
+        link.receive_data(self.server.data_to_send(), 100.0)
+        outcome = handshake_outcome(link)
+        assert isinstance(outcome, Response)
+        assert outcome.status == 101
+        self.conversation = TTSConversation(Config(), half, link, options.inbox_limit)
+
+    def begin(self, *ids: str, stall_timeout: float | None = None) -> list[TTSContext]:
+        """Contexts that have said something."""
+        contexts = [self.conversation.open(**SETTINGS, context_id=id, stall_timeout=stall_timeout) for id in ids]
+        for context in contexts:
+            self.conversation.push(context, "Hello", 100.0)
+        self.heard()
+        return contexts
+
+    def heard(self) -> list[dict[str, JsonValue]]:
+        """What the server hears."""
+        self.server.receive_data(self.conversation.link.data_to_send(), 100.0)
+        told = list(iter(self.server.next_event, None))
+        return [json.loads(message.data) for message in told if isinstance(message, TextMessage)]
+
+    def said(self, *messages: dict[str, JsonValue], now: float = 101.0) -> set[str]:
+        """Who is woken when the server says something, received in place."""
+        for message in messages:
+            self.server.send_text(json.dumps(message))
+        data = self.server.data_to_send()
+        space = self.conversation.link.receive_space()
+        space[: len(data)] = data
+        return self.conversation.received(len(data), now)
+
+
+def _chunk(id: str, audio: bytes = b"ab") -> dict[str, JsonValue]:
+    return {"type": "chunk", "context_id": id, "data": encode_base64(audio)}
+
+
+def _done(id: str) -> dict[str, JsonValue]:
+    return {"type": "done", "done": True, "context_id": id}
+
+
+# How it begins.
+
+
+@pytest.mark.parametrize("options", [{"ping_interval": 0.0}, {"ping_timeout": -1.0}, {"inbox_limit": 0}])
+def test_options_that_cannot_be(options: dict[str, float]) -> None:
+    """Every one is above zero."""
+    with pytest.raises(LocalProtocolError, match="above 0"):
+        WebSocketOptions(**options)  # type: ignore[arg-type]  # each is of the kind its name asks for
+
+
+def test_options_reach_the_link() -> None:
+    """Keep-alive, compression and the time for the handshake."""
+    link = WebSocketOptions(ping_interval=5.0, ping_timeout=7.0, deflate=True).link(ATTEMPT, Limits(), 100.0)
+    assert link.deadline() == 110.0
+    http = ServerLink(10.0, Limits())
+    http.receive_data(link.data_to_send(), 0.0)
+    head = http.next_event()
+    assert isinstance(head, RequestHead)
+    assert "permessage-deflate" in (head.headers.get("sec-websocket-extensions") or "")
+    link.receive_data(ServerWebSocketLink(http, head, limits=Limits(), now=0.0).data_to_send(), 100.0)
+    assert link.deadline() == 105.0
+    link.handle_deadline(105.0)
+    assert link.deadline() == 112.0
+
+
+def test_handshakes() -> None:
+    """Nothing yet; refused; nothing usable."""
+    link = WebSocketOptions().link(ATTEMPT, Limits(), 100.0)
+    assert handshake_outcome(link) is None
+    link.receive_data(b"HTTP/1.1 402 Pay\r\nContent-Length: 2\r\n\r\nno", 100.0)
+    refusal = handshake_outcome(link)
+    assert isinstance(refusal, Response)
+    assert (refusal.status, refusal.body) == (402, b"no")
+    link = WebSocketOptions().link(ATTEMPT, Limits(), 100.0)
+    link.receive_eof(100.0)
+    failure = handshake_outcome(link)
+    assert isinstance(failure, Failure)
+    assert isinstance(failure.error, ConnectionLost)
+
+
+def test_yes_and_goodbye_in_one_breath() -> None:
+    """However it is cut: the connection was accepted, and has ended."""
+    link = WebSocketOptions().link(ATTEMPT, Limits(), 100.0)
+    server = _answered(link)
+    server.close(1013, "later", 100.0)
+    link.receive_data(server.data_to_send(), 100.0)
+    assert isinstance(handshake_outcome(link), Response)
+    conversation = TTSConversation(Config(), half, link)
+    assert not conversation.over
+    assert conversation.received(0, 100.0) == set()
+    assert conversation.over
+    lost = conversation.session.lost
+    assert lost is not None
+    assert (lost.code, lost.reason) == (1013, "later")
+
+
+# What users say.
+
+
+def test_a_context_from_end_to_end() -> None:
+    """Every verb reaches the server; every event its reader, and wakes nobody else."""
+    talk = Talk()
+    conversation = talk.conversation
+    assert conversation.idle
+    context, other = conversation.open(**SETTINGS, context_id="a"), conversation.open(**SETTINGS, context_id="b")
+    assert not conversation.idle
+    conversation.push(context, "Hello, ", 100.0, generation_config={"speed": 1.5})
+    conversation.flush(context, 100.0)
+    conversation.finish(context, 100.0, "world.", generation_config={"volume": 1.5})
+    conversation.finish(other, 100.0)
+    said = [(one["context_id"], one["transcript"], one["continue"], one.get("flush")) for one in talk.heard()]
+    assert said == [
+        ("a", "Hello, ", True, None),
+        ("a", "", True, True),
+        ("a", "world.", False, None),
+        ("b", "", False, None),
+    ]
+    assert conversation.take(context) is None
+    assert talk.said(_chunk("a"), {"type": "flush_done", "context_id": "a", "flush_done": True}) == {"a"}
+    assert conversation.waiting_bytes > 0
+    assert conversation.take(context) == AudioChunk(b"ab", "a")
+    assert isinstance(conversation.take(context), FlushDone)
+    assert talk.said(_chunk("b"), _done("a")) == {"a", "b"}
+    assert conversation.take(context) == Done("a")
+    assert conversation.take(context) is None
+    assert talk.said(_done("b"), _chunk("a")) == {"b"}
+    assert conversation.take_all(other) == [AudioChunk(b"ab", "b"), Done("b")]
+    assert conversation.take_all(other) == []
+    assert (conversation.waiting_bytes, conversation.idle, conversation.over) == (0, True, False)
+
+
+def test_everything_that_waits_at_once() -> None:
+    """Also where the end is not yet among it."""
+    talk = Talk()
+    (context,) = talk.begin("a")
+    talk.said(_chunk("a"), _chunk("a"))
+    assert talk.conversation.take_all(context) == [AudioChunk(b"ab", "a")] * 2
+    talk.said(_done("a"))
+    assert talk.conversation.take_all(context) == [Done("a")]
+
+
+def test_received_elsewhere() -> None:
+    """Bytes that lie somewhere else are copied."""
+    talk = Talk()
+    (context,) = talk.begin("a")
+    talk.server.send_text(json.dumps(_chunk("a")))
+    talk.server.send_bytes(json.dumps(_done("a")).encode())
+    assert talk.conversation.receive_data(talk.server.data_to_send(), 101.0) == {"a"}
+    assert talk.conversation.take_all(context) == [AudioChunk(b"ab", "a"), Done("a")]
+
+
+def test_misuse_sends_nothing() -> None:
+    """An empty text, and a context that is finished: nothing is queued."""
+    talk = Talk()
+    (context,) = talk.begin("a")
+    talk.conversation.finish(context, 100.0)
+    talk.heard()
+    with pytest.raises(LocalProtocolError):
+        talk.conversation.push(context, "more", 100.0)
+    with pytest.raises(LocalProtocolError):
+        talk.conversation.flush(context, 100.0)
+    with pytest.raises(LocalProtocolError):
+        talk.conversation.push(talk.conversation.open(**SETTINGS), "", 100.0)
+    with pytest.raises(LocalProtocolError, match="in use"):
+        talk.conversation.open(**SETTINGS, context_id="a")
+    assert not talk.conversation.link.has_data_to_send
+
+
+def test_cancelling() -> None:
+    """What waits is dropped, what comes late too, and the server hears of it once."""
+    talk = Talk()
+    (context,) = talk.begin("a")
+    talk.said(_chunk("a"), _chunk("a"))
+    assert talk.conversation.cancel(context, 102.0) == {"a"}
+    assert talk.conversation.cancel(context, 102.0) == set()
+    assert talk.heard() == [{"context_id": "a", "cancel": True}]
+    assert talk.said(*[_chunk("a")] * 40, _done("a")) == set()
+    assert talk.conversation.session.dropped_frames == 41
+    assert (talk.conversation.take(context), talk.conversation.take_all(context)) == (None, [])
+    assert context.terminal == Cancelled("a")
+
+
+def test_cancelling_what_has_ended() -> None:
+    """What waits is dropped all the same, and the server need not hear of it."""
+    talk = Talk()
+    (context,) = talk.begin("a")
+    talk.said(_chunk("a"), _done("a"))
+    assert talk.conversation.cancel(context, 102.0) == set()
+    assert talk.heard() == []
+    assert talk.conversation.waiting_bytes == 0
+    assert talk.conversation.take(context) is None
+    assert context.terminal == Done("a")
+
+
+def test_cancelling_what_was_never_said() -> None:
+    """The server need not hear of it."""
+    talk = Talk()
+    context = talk.conversation.open(**SETTINGS)
+    assert talk.conversation.cancel(context, 100.0) == {context.id}
+    assert talk.heard() == []
+
+
+def test_a_reader_too_slow() -> None:
+    """Its context ends, after what was queued; the server hears of it, and other contexts go on."""
+    talk = Talk(WebSocketOptions(inbox_limit=2 * (EVENT_BYTES + 100)))
+    slow, quick = talk.begin("a", "b")
+    assert talk.said(*[_chunk("a", bytes(100))] * 3, _chunk("b")) == {"a", "b"}
+    assert talk.heard() == [{"context_id": "a", "cancel": True}]
+    *before, last = talk.conversation.take_all(slow)
+    assert before == [AudioChunk(bytes(100), "a")] * 2
+    assert isinstance(last, Failed)
+    assert "inbox" in str(last.error)
+    assert talk.conversation.take(quick) == AudioChunk(b"ab", "b")
+    assert quick.state is State.OPEN
+
+
+def test_a_reader_too_slow_when_all_ends() -> None:
+    """Nothing can be sent any more."""
+    talk = Talk(WebSocketOptions(inbox_limit=EVENT_BYTES + 100))
+    (slow,) = talk.begin("a")
+    talk.server.send_text(json.dumps(_chunk("a", bytes(100))))
+    talk.server.send_text(json.dumps(_chunk("a", bytes(100))))
+    talk.server.close(1000, "", 101.0)
+    assert talk.conversation.receive_data(talk.server.data_to_send(), 101.0) == {"a"}
+    assert [type(event) for event in talk.conversation.take_all(slow)] == [AudioChunk, Failed]
+
+
+# How it ends.
+
+
+def _lost(conversation: TTSConversation, context: TTSContext) -> ConnectionLost:
+    """Why a context ended, after nothing; its verbs say so too."""
+    (last,) = conversation.take_all(context)
+    assert isinstance(last, Failed)
+    assert isinstance(last.error, ConnectionLost)
+    with pytest.raises(ContextEnded):
+        conversation.push(context, "more", 200.0)
+    assert conversation.cancel(context, 200.0) == set()
+    assert conversation.over
+    return last.error
+
+
+def test_the_server_closes() -> None:
+    """With code and reason; it is answered."""
+    talk = Talk()
+    contexts = talk.begin("a", "b")
+    talk.server.close(1000, "connection idle timeout", 101.0)
+    assert talk.said() == {"a", "b"}
+    for context in contexts:
+        error = _lost(talk.conversation, context)
+        assert (error.code, error.reason) == (1000, "connection idle timeout")
+    talk.server.receive_data(talk.conversation.link.data_to_send(), 101.0)
+    assert talk.server.next_event() == Closed(1000, "", None)
+
+
+def test_the_connection_ends() -> None:
+    """Without a word, or because bytes did not go out."""
+    for end in (TTSConversation.receive_eof, TTSConversation.send_failed):
+        talk = Talk()
+        contexts = talk.begin("a", "b")
+        assert end(talk.conversation, 101.0) == {"a", "b"}
+        assert end(talk.conversation, 102.0) == set()
+        assert [_lost(talk.conversation, context).code for context in contexts] == [None, None]
+        with pytest.raises(LocalProtocolError, match="lost"):
+            talk.conversation.open(**SETTINGS)
+
+
+def test_closing() -> None:
+    """Every context ends at once; the server hears of it, and its goodbye is the last event."""
+    talk = Talk()
+    (context,) = talk.begin("a")
+    assert talk.conversation.close(102.0) == {"a"}
+    assert talk.conversation.close(102.0) == set()
+    assert _lost(talk.conversation, context).reason == "closed by this side"
+    talk.server.receive_data(talk.conversation.link.data_to_send(), 102.0)
+    assert talk.server.next_event() == Closed(1000, "", None)
+    assert talk.conversation.link.deadline() is not None
+    assert talk.conversation.receive_data(talk.server.data_to_send(), 103.0) == set()
+    assert talk.conversation.link.deadline() is None
+    assert talk.conversation.close(104.0) == set()
+
+
+# Time.
+
+
+def test_silence() -> None:
+    """The link's pings and a context's patience, whichever comes first."""
+    talk = Talk(WebSocketOptions(ping_interval=20.0, ping_timeout=15.0))
+    patient, hasty = *talk.begin("a"), *talk.begin("b", stall_timeout=5.0)
+    assert talk.conversation.deadline() == 105.0
+    assert talk.conversation.handle_deadline(104.0) == set()
+    assert talk.conversation.handle_deadline(105.0) == {"b"}
+    (event,) = talk.conversation.take_all(hasty)
+    assert isinstance(event, Failed)
+    assert isinstance(event.error, TimeoutError)
+    assert talk.conversation.deadline() == 120.0
+    assert talk.conversation.handle_deadline(120.0) == set()
+    assert talk.conversation.link.has_data_to_send
+    assert talk.conversation.deadline() == 135.0
+    assert talk.conversation.handle_deadline(135.0) == {"a"}
+    assert "ping" in _lost(talk.conversation, patient).reason
+    assert talk.conversation.deadline() is None
+
+
+def test_nothing_is_timed() -> None:
+    """Without keep-alive and without stall timeouts."""
+    talk = Talk(WebSocketOptions(ping_interval=math.inf))
+    talk.begin("a")
+    assert talk.conversation.deadline() is None
+
+
+# What readers are told.
+
+
+def test_speech_or_end() -> None:
+    """Events as they are, None at the end, and a failure's error."""
+    chunk = AudioChunk(b"ab", "a")
+    assert speech_or_end(chunk) is chunk
+    ends: list[ContextEvent] = [Done("a"), Cancelled("a")]
+    assert [speech_or_end(end) for end in ends] == [None, None]
+    with pytest.raises(ConnectionLost, match="gone"):
+        speech_or_end(Failed("a", ConnectionLost("gone")))
+
+
+def test_the_default_limit() -> None:
+    """As the inboxes have it."""
+    assert WebSocketOptions().inbox_limit == INBOX_BYTES

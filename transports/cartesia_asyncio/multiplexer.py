@@ -1,0 +1,283 @@
+"""The connection of one WebSocket on asyncio, made anew when it is needed, and the tasks that wait on it.
+
+This module knows when bytes move, when time is up and who is woken. It must not know what is said: the core's
+`TTSConversation` does.
+
+Theory of operation. There is no task and no write lock. The loop hands over what arrives, straight into the link's
+buffer; a change and its bytes enter the transport in one step, and in their order. While the transport holds bytes it
+could not send yet, more stay in the link, so pongs never pile up. Reading pauses while nobody waits and events do. One
+timer runs while anybody waits; before it acts, the loop has read once more, for as long as there was something.
+"""
+
+import asyncio
+import math
+import random
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, suppress
+from copy import copy
+from typing import Final, TypeVar, final
+
+from cartesia_asyncio.connection import TLS_RECORD, Connection
+from cartesia_asyncio.network import Network
+from cartesia_proto.awaiting import Saying, Step
+from cartesia_proto.config import Config
+from cartesia_proto.conversation import CLOSING_SECONDS, TTSConversation, WebSocketOptions, handshake_outcome
+from cartesia_proto.errors import CartesiaError, LocalProtocolError, TransportError
+from cartesia_proto.flow import Attempt, Failure, Outcome
+from cartesia_proto.http import Response
+from cartesia_proto.sessions.handshake import connecting
+
+T = TypeVar("T")
+
+MOST_READS: Final = 100
+"""How often at most a socket is read before a context is opened: at 64 KiB each, that empties the largest buffer which
+Linux gives one by itself (6 MiB, ``tcp_rmem``)."""
+
+
+@final
+class Multiplexer(asyncio.BufferedProtocol):
+    """What joins connections, one after another, to conversations, and both to the tasks that wait.
+
+    Whoever changes a conversation calls `_act`, before anything is awaited.
+    """
+
+    def __init__(self, network: Network, config: Config, options: WebSocketOptions) -> None:
+        self._network = network
+        self._config = config
+        self._options = options
+        self._timeout = None if config.timeout == math.inf else config.timeout
+        self._connecting = asyncio.Lock()
+        self._failure: tuple[CartesiaError, ...] = ()  # the last one, each time in a tuple of its own
+        self._closed = False
+        self._connection: Connection
+        self._transport: asyncio.Transport
+        self._conversation: TTSConversation | None = None
+        self._waiters: dict[object, asyncio.Future[None]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._received = False  # since somebody last asked
+        self._empty = asyncio.Event()  # nothing waits in the transport
+        self._empty.set()
+
+    @property
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return asyncio.get_running_loop().time()
+
+    # What asyncio calls.
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Room in the link's own buffer, for all that TLS holds just now: the peer may have left by the next time."""
+        return self._current.link.receive_space(max(sizehint, 0) + TLS_RECORD + 1)
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take what arrived."""
+        self._received = True
+        self._act(self._current.received(nbytes, self.now))
+
+    def eof_received(self) -> None:
+        """Note the end."""
+        self.connection_lost(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note the end, however it came. A new connection is not handed over before the end of the last was told."""
+        del exc
+        self._act(self._current.receive_eof(self.now))
+
+    def pause_writing(self) -> None:
+        """Note that bytes are left in the transport."""
+        self._empty.clear()
+
+    def resume_writing(self) -> None:
+        """Note that they have left."""
+        self._empty.set()
+        self._current.link.data_sent(self.now)
+        self._act()
+
+    # What WebSockets call.
+
+    async def run(self) -> None:
+        """Connect, unless there is a connection, and read until it has ended."""
+        await self._until_closed(await self._connected())
+
+    async def aclose(self) -> None:
+        """End every context, say goodbye, and connect no more."""
+        self._closed = True
+        if self._conversation is None:
+            return
+        try:
+            self._act(self._conversation.close(self.now))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLOSING_SECONDS):
+                    await self._until_closed(self._conversation)
+        finally:
+            self.connection_lost(None)
+
+    # What contexts call.
+
+    async def say(self, ready: Callable[[], TTSConversation | None], say: Saying, check: Callable[[], None]) -> None:
+        """Say something on the conversation that is ready, or on a new connection's; when it is written, check."""
+        say(ready() or await self._connected(), self.now)
+        self._act()
+        await self._flush()
+        check()
+
+    async def change(self, change: Callable[[float], set[str]]) -> None:
+        """Do at once what ends a context, and what follows from it. Never raises; cancelling it is no hindrance."""
+        self._act(change(self.now))
+        await self._flush()
+
+    async def next(
+        self, id: str, take: Callable[[], T | None], alone: AbstractContextManager[None], first: Step[None] | None
+    ) -> T:
+        """Take the first step, then wait until something is taken; try when something comes for the id."""
+        with alone:
+            if first is not None:
+                await first()
+            while (taken := take()) is None:
+                await self._wait(id)
+            return taken
+
+    async def attempt(self, step: Step[T], change: Callable[[float], set[str]]) -> T:
+        """Take a step; where it fails or is cancelled, `change`."""
+        try:
+            return await step()
+        except BaseException:
+            await self.change(change)
+            raise
+
+    # How it is done.
+
+    async def _connected(self) -> TTSConversation:
+        """The conversation of a connection that stands, until the next await; made anew where there is none.
+
+        Raises:
+            CartesiaError: connecting failed, for this task or for one that it was waiting for.
+            LocalProtocolError: the WebSocket or its client is closed, or there are no credentials.
+        """
+        failure = self._failure
+        async with self._connecting:
+            if self._conversation is not None and self._conversation.idle:
+                await self._settle(self._conversation)
+            if self._conversation is None or self._conversation.over:
+                if self._failure is not failure:
+                    raise copy(self._failure[0])
+                await self._connect()
+            return self._current
+
+    def _act(self, concerned: Iterable[str] = ()) -> None:
+        """Do what follows from a change: send, wake those it concerns, close what is over."""
+        if self._conversation is None:
+            return
+        link = self._conversation.link
+        if self._empty.is_set() and not self._transport.is_closing() and (data := link.data_to_send()):
+            self._transport.write(data)
+        if link.state == "closed":
+            self._network.abort(self._connection)
+            self._empty.set()
+        else:
+            self._regulate()
+            self._set_timer()
+        for key in self._waiters if link.state == "closed" else concerned:
+            if (waiter := self._waiters.get(key)) is not None and not waiter.done():
+                waiter.set_result(None)
+
+    async def _flush(self) -> None:
+        """Wait until everything was sent. If it does not leave in time, the connection is lost; never raises."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._empty.wait()  # what the transport held before
+                await self._empty.wait()  # what the link held meanwhile
+        except TimeoutError:
+            self._act(self._current.send_failed(self.now))
+
+    async def _wait(self, key: object) -> None:
+        """Wait until something happened that concerns a context (the key is its id), or the connection has ended."""
+        waiter = self._waiters[key] = asyncio.get_running_loop().create_future()
+        self._regulate()
+        self._set_timer()
+        try:
+            await waiter
+        finally:
+            del self._waiters[key]
+
+    @property
+    def _current(self) -> TTSConversation:
+        if self._conversation is None:
+            raise AssertionError("this is called only where there was a connection")
+        return self._conversation
+
+    async def _until_closed(self, conversation: TTSConversation) -> None:
+        while conversation.link.state != "closed":
+            await self._wait(object())
+
+    def _regulate(self) -> None:
+        """Read, unless nobody waits while events do: then it is for the peer to wait."""
+        if self._waiters or not self._current.waiting_bytes:
+            self._transport.resume_reading()
+        else:
+            self._transport.pause_reading()
+
+    def _set_timer(self) -> None:
+        due = None if self._conversation is None else self._conversation.deadline()
+        if due is None or not self._waiters or (self._timer is not None and self._timer.when() <= due):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_at(due, self._time_is_up)
+
+    def _time_is_up(self) -> None:
+        self._timer = None
+        received, self._received = self._received, False
+        if self._waiters and not received:
+            self._act(self._current.handle_deadline(self.now))
+        self._set_timer()
+
+    async def _settle(self, conversation: TTSConversation) -> None:
+        """Take in what has already arrived, so that a connection that idled out is known to have."""
+        for _ in range(MOST_READS):
+            self._received = False
+            self._transport.resume_reading()
+            await asyncio.sleep(0)  # the loop looks at the socket
+            await asyncio.sleep(0)  # and reads it
+            if conversation.over or not self._received:
+                return
+
+    async def _connect(self) -> None:
+        operation = connecting(self._config, random.random)
+        try:
+            step = operation.start()
+            while isinstance(step, Attempt):
+                self._check_open()
+                await asyncio.sleep(step.delay)
+                step = operation.resume(await self._attempt(step))
+        except CartesiaError as error:
+            self._failure = (copy(error),)
+            raise
+
+    async def _attempt(self, attempt: Attempt) -> Outcome:
+        connection: Connection | None = None
+        try:
+            connection = await self._network.fresh(attempt)
+            link = self._options.link(attempt, self._config.limits, self.now)
+            await connection.send(link.data_to_send(), attempt.timeout, "handshake")
+            while (outcome := handshake_outcome(link)) is None:
+                await connection.read(link)
+            self._check_open()
+            if isinstance(outcome, Response) and outcome.status == 101:
+                self._conversation = TTSConversation(self._config, random.random, link, self._options.inbox_limit)
+                self._connection, connection = connection, None
+                self._transport = self._connection.hand_over(self)
+                self._empty.set()
+                self._act(self._conversation.received(0, self.now))  # what came with the handshake
+                if self._connection.ended:
+                    self.connection_lost(None)
+            return outcome
+        except TransportError as error:
+            return Failure(error)
+        finally:
+            if connection is not None:
+                self._network.abort(connection)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise LocalProtocolError("the WebSocket is closed: ask the client for another")

@@ -1,0 +1,106 @@
+"""The connections of a client: sharing them, closing them all.
+
+This module knows which idle connection a request gets, and what is in use. It must not know requests, answers or
+retries. It is shared by a client and all that `with_options` made of it, and by all their threads.
+"""
+
+import select
+import socket
+import threading
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Protocol, final
+from weakref import WeakSet
+
+from attrs import define, field
+
+from cartesia_proto.errors import LocalProtocolError
+from cartesia_proto.wire.pool import Pool
+from cartesia_urllib.sockets import Connector, Interrupter, Origin
+
+if TYPE_CHECKING:
+    import urllib.request
+
+
+class Interruptible(Protocol):
+    """What uses a connection, and stops when the client is closed."""
+
+    def interrupt(self) -> None:
+        """Let go of the connection, and use no other. Never raises, from any thread."""
+        ...
+
+
+@final
+@define(eq=False, repr=False)
+class Network:
+    """How one client reaches the API.
+
+    Attributes:
+        connector: makes connections.
+        opener: a user's own, which carries HTTP requests instead, or None.
+    """
+
+    connector: Connector
+    opener: "urllib.request.OpenerDirector | None"
+    # Reentrant, because a signal handler may close the client; looked up when called.
+    _lock: threading.RLock = field(factory=lambda: threading.RLock(), init=False)  # noqa: PLW0108
+    _pool: Pool[Origin, socket.socket] = field(factory=Pool[Origin, socket.socket], init=False)
+    _in_use: WeakSet[Interruptible] = field(factory=WeakSet[Interruptible], init=False)
+    _closed: bool = field(default=False, init=False)
+
+    def check(self) -> None:
+        """Raise `LocalProtocolError` once the client is closed."""
+        if self._closed:
+            raise LocalProtocolError("the client is closed: make another")
+
+    def use(self, interruptible: Interruptible) -> None:
+        """From now on, as long as it lives, `close` interrupts this too.
+
+        Raises:
+            LocalProtocolError: the client is closed.
+        """
+        with self._lock:
+            self.check()
+            self._in_use.add(interruptible)
+
+    def idle(self, origin: Origin, interrupter: Interrupter) -> socket.socket | None:
+        """An idle connection, if there is one that is good for another request; `interrupter` holds it."""
+        while True:
+            with self._lock:
+                taken = self._pool.take(origin, time.monotonic())
+            _close(taken.to_close)
+            if taken.connection is None:
+                return None
+            if _quiet(taken.connection):
+                interrupter.attach(taken.connection)
+                return taken.connection
+            taken.connection.close()
+
+    def give_back(self, origin: Origin, sock: socket.socket, interrupter: Interrupter) -> None:
+        """Keep a connection that is good for another request; if it was interrupted just now, `idle` closes it."""
+        interrupter.attach(None)
+        with self._lock:
+            surplus = self._pool.give_back(origin, sock, time.monotonic())
+        _close(surplus)
+
+    def close(self) -> None:
+        """Close every connection, those in use too. Idempotent; later there are none."""
+        with self._lock:
+            self._closed = True
+            idle, in_use = self._pool.close_all(), tuple(self._in_use)
+        _close(idle)
+        for interrupter in in_use:
+            interrupter.interrupt()
+
+
+def _quiet(sock: socket.socket) -> bool:
+    """Whether nothing arrived that nobody asked for, the end included."""
+    try:
+        return not select.select([sock], [], [], 0)[0]
+    except ValueError:  # closed; or more descriptors than `select` can count, and then rather a new connection
+        return False
+
+
+def _close(sockets: Iterable[socket.socket]) -> None:
+    for sock in sockets:
+        sock.close()
