@@ -84,6 +84,10 @@ if TYPE_CHECKING:
     from cartesia_proto.api.voice_models import Voice as Voice
     from cartesia_proto.api.voice_models import VoiceMetadata as VoiceMetadata
     from cartesia_proto.api.voices import Voices as Voices
+    from cartesia_proto.awaiting import AsyncTTSWebSocket as AsyncTTSWebSocket
+    from cartesia_proto.awaiting import AsyncTTSWebSocketContext as AsyncTTSWebSocketContext
+    from cartesia_proto.blocking import TTSWebSocket as TTSWebSocket
+    from cartesia_proto.blocking import TTSWebSocketContext as TTSWebSocketContext
     from cartesia_proto.sessions.context import TTSContext as TTSContext
     from cartesia_proto.sessions.events import Cancelled as Cancelled
     from cartesia_proto.sessions.events import ContextEnded as ContextEnded
@@ -109,6 +113,10 @@ _ON_DEMAND = {
     "VoiceMetadata": "cartesia_proto.api.voice_models",
     "Accent": "cartesia_proto.api.voice_models",
     "Embedding": "cartesia_proto.api.voice_models",
+    "TTSWebSocket": "cartesia_proto.blocking",
+    "TTSWebSocketContext": "cartesia_proto.blocking",
+    "AsyncTTSWebSocket": "cartesia_proto.awaiting",
+    "AsyncTTSWebSocketContext": "cartesia_proto.awaiting",
     "TTSSession": "cartesia_proto.sessions.tts",
     "TTSContext": "cartesia_proto.sessions.context",
     "ContextSettings": "cartesia_proto.sessions.settings",

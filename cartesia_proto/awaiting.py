@@ -70,7 +70,7 @@ def _answer(value: T, multiplexer: Multiplexer, first: Step[None] | None = None)
 
 
 @final
-class AsyncTTSContext(ConversationContext, AbstractAsyncContextManager["AsyncTTSContext"]):
+class AsyncTTSWebSocketContext(ConversationContext, AbstractAsyncContextManager["AsyncTTSWebSocketContext"]):
     """One voice that says one text: an async iterator of events, for one task at a time, and an async context manager.
 
     Its verbs may be called by any task of its event loop. It is opened on a connection by what is first said on it, or
@@ -291,7 +291,7 @@ class AsyncTTSWebSocket(AbstractAsyncContextManager["AsyncTTSWebSocket"]):
         """
         return self._multiplexer.aclose()
 
-    def context(self, **settings: Unpack[ContextSettings]) -> AsyncTTSContext:
+    def context(self, **settings: Unpack[ContextSettings]) -> AsyncTTSWebSocketContext:
         """A context: one voice that says one text, handed over in pieces. Nothing is sent before something is said.
 
         Args:
@@ -300,12 +300,12 @@ class AsyncTTSWebSocket(AbstractAsyncContextManager["AsyncTTSWebSocket"]):
         Raises:
             LocalProtocolError: a setting is missing or malformed.
         """
-        return AsyncTTSContext(self._multiplexer, self._config, self._random, settings)
+        return AsyncTTSWebSocketContext(self._multiplexer, self._config, self._random, settings)
 
     @overload
     def send(
         self, *, transcript: str, stream: Literal[True] = True, **settings: Unpack[ContextSettings]
-    ) -> AsyncTTSContext: ...
+    ) -> AsyncTTSWebSocketContext: ...
 
     @overload
     def send(
@@ -314,7 +314,7 @@ class AsyncTTSWebSocket(AbstractAsyncContextManager["AsyncTTSWebSocket"]):
 
     def send(
         self, *, transcript: str, stream: bool = True, **settings: Unpack[ContextSettings]
-    ) -> AsyncTTSContext | Coroutine[object, Never, Audio]:
+    ) -> AsyncTTSWebSocketContext | Coroutine[object, Never, Audio]:
         """Speak a whole text in a context of its own.
 
         Args:
@@ -327,7 +327,7 @@ class AsyncTTSWebSocket(AbstractAsyncContextManager["AsyncTTSWebSocket"]):
             LocalProtocolError: as `context`, or the transcript is empty.
             CartesiaError: when awaited, as iterating does.
         """
-        context = AsyncTTSContext(self._multiplexer, self._config, self._random, settings, transcript)
+        context = AsyncTTSWebSocketContext(self._multiplexer, self._config, self._random, settings, transcript)
         return context if stream else context.whole()
 
     def __aenter__(  # pyright: ignore[reportIncompatibleMethodOverride]  # it has no name for what async def makes

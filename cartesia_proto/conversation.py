@@ -110,8 +110,8 @@ class TTSConversation:
         link: ClientWebSocketLink,
         inbox_limit: int = INBOX_BYTES,
     ) -> None:
-        self.link = link
-        self.session = TTSSession(config, random)
+        self.link: ClientWebSocketLink = link
+        self.session: TTSSession = TTSSession(config, random)
         self._inboxes = Inboxes(inbox_limit)
         self._contexts: dict[str, TTSContext] = {}
 

@@ -11,7 +11,7 @@ import pytest
 
 from cartesia_proto.audio.audio import Audio
 from cartesia_proto.audio.formats import RawFormat
-from cartesia_proto.awaiting import AsyncTTSContext, AsyncTTSWebSocket, Saying, Step
+from cartesia_proto.awaiting import AsyncTTSWebSocket, AsyncTTSWebSocketContext, Saying, Step
 from cartesia_proto.codecs.events import AudioChunk, Done, SpeechEvent
 from cartesia_proto.codecs.json import encode_base64
 from cartesia_proto.config import Config, Limits
@@ -139,7 +139,7 @@ def _done(id: str = "a") -> dict[str, JsonValue]:
     return {"type": "done", "done": True, "context_id": id}
 
 
-async def _listen(context: AsyncTTSContext) -> list[SpeechEvent]:
+async def _listen(context: AsyncTTSWebSocketContext) -> list[SpeechEvent]:
     return [event async for event in context]
 
 

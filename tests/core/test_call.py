@@ -473,8 +473,10 @@ def test_a_key_that_an_event_stream_repeats_is_not_shown() -> None:
     assert not decoder.finished
     event = b'data: {"type":"error","status_code":401,"message":"no sk_car_canary42","doc":["sk_car_canary42"]}\n\n'
     assert decoder.receive_data(event) == []
-    for read in (lambda: decoder.receive_data(b""), decoder.receive_eof):
-        with pytest.raises(AuthenticationError) as caught:
-            read()
-        assert caught.value.message == "no ***"
-        assert "canary" not in f"{caught.value!r}{caught.value.__dict__}{caught.value.__context__}"
+    with pytest.raises(AuthenticationError) as data_read:
+        decoder.receive_data(b"")
+    with pytest.raises(AuthenticationError) as end_read:
+        decoder.receive_eof()
+    for error in (data_read.value, end_read.value):
+        assert error.message == "no ***"
+        assert "canary" not in f"{error!r}{error.__dict__}{error.__context__}"

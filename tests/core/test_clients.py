@@ -1,54 +1,119 @@
 """What awaiting clients share: how one is derived from another, and what hangs on it."""
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
 from typing import Never, TypeVar, final
 
 import pytest
 
-from cartesia_proto.api import Api
+from cartesia_proto.api import Status
+from cartesia_proto.api.voices import Voices
 from cartesia_proto.audio.formats import RawFormat
-from cartesia_proto.awaiting import AsyncTTSContext, AsyncTTSWebSocket, Multiplexer
+from cartesia_proto.awaiting import AsyncTTSWebSocket, AsyncTTSWebSocketContext, Saying, Step
 from cartesia_proto.call import AsyncStream, Call, PageCall, StreamCall
 from cartesia_proto.clients import AwaitingClient
 from cartesia_proto.config import Config
-from cartesia_proto.conversation import WebSocketOptions
+from cartesia_proto.conversation import TTSConversation, WebSocketOptions
 from cartesia_proto.errors import LocalProtocolError
 from cartesia_proto.pages import AsyncPages
 from cartesia_proto.testing import half
-from cartesia_proto.websocket_tts import WebSocketTTS
 
 E = TypeVar("E")
 T = TypeVar("T")
 
 
+class _AskedError(Exception):
+    """The client was asked to do this."""
+
+
+@final
+class _Multiplexer:
+    """One that does nothing."""
+
+    async def run(self) -> None:
+        raise NotImplementedError
+
+    async def aclose(self) -> None:
+        raise NotImplementedError
+
+    async def say(self, ready: Callable[[], TTSConversation | None], say: Saying, check: Callable[[], None]) -> None:
+        raise NotImplementedError
+
+    async def change(self, change: Callable[[float], set[str]]) -> None:
+        raise NotImplementedError
+
+    async def next(
+        self, id: str, take: Callable[[], T | None], alone: AbstractContextManager[None], first: Step[None] | None
+    ) -> T:
+        raise NotImplementedError
+
+    async def attempt(self, step: Step[T], change: Callable[[float], set[str]]) -> T:
+        raise NotImplementedError
+
+
 @final
 class _Client(AwaitingClient):
-    """A client that notes what it is asked."""
+    """One that says what it is asked."""
 
-    __slots__ = ("asked",)
+    __slots__ = ("connections", "options")
 
     def __init__(self, config: Config) -> None:
         super().__init__(config, half)
-        self.asked: list[object] = []
+        self.connections = object()
+        self.options: list[WebSocketOptions] = []
 
     @property
     def config(self) -> Config:
+        """What holds for its calls."""
         return self._config
 
     def run_call(self, call: Call[T]) -> Coroutine[object, Never, T]:
-        self.asked.append(call)
-        raise NotImplementedError
+        raise _AskedError(call)
 
     def run_stream(self, call: StreamCall[E]) -> AsyncStream[E]:
-        raise NotImplementedError
+        raise _AskedError(call)
 
     def run_pages(self, call: PageCall[T]) -> AsyncPages[T]:
-        raise NotImplementedError
+        raise _AskedError(call)
 
-    def _multiplexer(self, options: WebSocketOptions) -> Multiplexer:
-        self.asked.append(options)
-        raise NotImplementedError
+    def _multiplexer(self, options: WebSocketOptions) -> _Multiplexer:
+        self.options.append(options)
+        return _Multiplexer()
 
 
-CONFIG = Config(version="2025-04-16", timeout=5.0)
+def test_a_client_is_its_own_runner() -> None:
+    """Its resources run their calls on it."""
+    client = _Client(Config())
+    assert client.runner is client
+    assert client.voices.runner is client
+    call: Call[Status] = _Client.status()
+    with pytest.raises(_AskedError) as caught:
+        _ = client.call(call)
+    assert caught.value.args == (call,)
+    with pytest.raises(_AskedError) as caught:
+        _ = client.voices.list()
+    assert caught.value.args == (Voices.list(),)
+
+
+def test_other_defaults_on_the_same_connections() -> None:
+    """What is not given stays; the first client is as it was."""
+    client = _Client(Config(timeout=5.0))
+    other = client.with_options(max_retries=0, version="2025-04-16", headers={"X-A": "1"})
+    assert type(other) is _Client
+    assert (other.config.timeout, other.config.max_retries, other.config.version) == (5.0, 0, "2025-04-16")
+    assert other.config.headers.get("x-a") == "1"
+    assert other.connections is client.connections
+    assert client.config == Config(timeout=5.0)
+    with pytest.raises(LocalProtocolError, match="max_retries"):
+        client.with_options(max_retries=-1)
+
+
+def test_a_websocket() -> None:
+    """Its options reach the transport, its contexts have the client's version and chance."""
+    client = _Client(Config(version="2024-06-10"))
+    ws = client.tts.websocket(inbox_limit=5)
+    assert isinstance(ws, AsyncTTSWebSocket)
+    assert client.options == [WebSocketOptions(inbox_limit=5)]
+    context = ws.context(model_id="m", voice="v", output_format=RawFormat("pcm_s16le", 8000))
+    assert isinstance(context, AsyncTTSWebSocketContext)
+    assert context.id == "80008000-8000-4000-8000-800080008000"

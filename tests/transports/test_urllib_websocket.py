@@ -437,10 +437,15 @@ def test_a_client_closes_its_websockets(net: Net, clients: Clients) -> None:
 
 def test_closing_while_connecting(net: Net, clients: Clients) -> None:
     """Whoever waits for the handshake is told so."""
-    server = net.serve(lambda connection: connection.wait_until_left())
+
+    def silence(connection: Connection) -> None:
+        connection.request()
+        connection.wait_until_left()
+
+    server = net.serve(silence)
     ws = clients(server, timeout=60.0, max_retries=2).tts.websocket()
     connecting = in_thread(ws.connect)
-    server.wait_until_opened(1)
+    server.wait_for_requests(1)
     ws.close()
     with pytest.raises(CartesiaError, match="closed"):
         connecting.result(WAIT)

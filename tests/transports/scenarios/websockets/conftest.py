@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from cartesia_proto.audio.audio import Audio
-    from cartesia_proto.awaiting import AsyncTTSContext, AsyncTTSWebSocket
+    from cartesia_proto.awaiting import AsyncTTSWebSocket, AsyncTTSWebSocketContext
     from cartesia_proto.blocking import TTSWebSocket, TTSWebSocketContext
     from cartesia_proto.codecs.events import SpeechEvent
     from cartesia_proto.speech import VoiceLike
@@ -99,7 +99,7 @@ SETTINGS: Final[Settings] = {
 class DrivenContext:
     """An awaiting context, driven from outside."""
 
-    def __init__(self, native: AsyncTTSContext, loop: Loop) -> None:
+    def __init__(self, native: AsyncTTSWebSocketContext, loop: Loop) -> None:
         self._native = native
         self._loop = loop
         self.id = native.id

@@ -23,7 +23,7 @@ from cartesia_proto.sessions.events import Cancelled, ContextEnded
 from cartesia_standin import DEFAULT_VOICE_ID, spoken_audio
 
 if TYPE_CHECKING:
-    from cartesia_proto.awaiting import AsyncTTSContext, AsyncTTSWebSocket
+    from cartesia_proto.awaiting import AsyncTTSWebSocket, AsyncTTSWebSocketContext
     from cartesia_proto.sessions.events import ContextEvent
     from cartesia_standin import StandIn
     from tests.transports.conftest import Net
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
         DrivenSocket,
         Peer,
         Settings,
-        Socket,
         Stage,
     )
 
@@ -180,7 +179,7 @@ class Crowd:
         self._happened = 0
         self.victims = frozenset(self._order)
         self.heard = [b""] * CONTEXTS
-        self.contexts: list[AsyncTTSContext] = []
+        self.contexts: list[AsyncTTSWebSocketContext] = []
         self.begun: set[int] = set()
 
     def take(self, cancels: list[Cancel]) -> None:
@@ -327,33 +326,59 @@ def test_nobody_is_woken_for_another(stage: Stage, net: Net, monkeypatch: pytest
     assert looks["idle"] < 10
 
 
-@CLEAR_ONLY
-def test_nothing_is_left_of_contexts_past(stage: Stage) -> None:
-    """Two thousand on one connection, half of them cancelled and never answered: no object and no byte is kept."""
+def answering(stage: Stage, peer: Peer) -> None:
+    """Answer every context that says all it has to say."""
+    while True:
+        fields = peer.hear()
+        if fields.get("continue") is False:
+            id = str(fields["context_id"])
+            peer.say(stage.chunk(id, bytes(1000)), stage.done(id))
 
-    def script(peer: Peer) -> None:
-        while True:
-            fields = peer.hear()
-            if fields.get("continue") is False:
-                id = str(fields["context_id"])
-                peer.say(stage.chunk(id, bytes(1000)), stage.done(id))
 
-    def talk(ws: Socket, count: int) -> None:
-        for _ in range(count // 2):
-            gone = ws.context()
-            gone.push("Hello")
-            gone.cancel()
-            assert len(ws.whole("Hello").data) == 1000
-
-    with stage.meet(stage.serve(script)) as ws:
-        talk(ws, 100)
-        before = live()
-        talk(ws, 2000)
-        after = live()
-        (conversation,) = (thing for thing in gc.get_objects() if isinstance(thing, TTSConversation))
-        assert (conversation.waiting_bytes, conversation.session.open_contexts) == (0, ())
-        assert conversation.session.dropped_frames == 0
+def assert_nothing_is_left(talk: Callable[[int], None]) -> None:
+    """Neither an object nor a byte of two thousand contexts, of which half were cancelled and never answered."""
+    talk(100)
+    before = live()
+    talk(2000)
+    after = live()
+    (conversation,) = (thing for thing in gc.get_objects() if isinstance(thing, TTSConversation))
+    assert (conversation.waiting_bytes, conversation.session.open_contexts) == (0, ())
+    assert conversation.session.dropped_frames == 0
     assert {kind: count for kind, count in (after - before).items() if count > 50} == {}
+
+
+@CLEAR_ONLY
+@pytest.mark.parametrize("shell", ["urllib"], indirect=True)
+def test_nothing_is_left_of_contexts_past(stage: Stage) -> None:
+    """On one connection, in a thread."""
+    with stage.meet(stage.serve(partial(answering, stage))) as ws:
+
+        def talk(count: int) -> None:
+            for _ in range(count // 2):
+                gone = ws.context()
+                gone.push("Hello")
+                gone.cancel()
+                assert len(ws.whole("Hello").data) == 1000
+
+        assert_nothing_is_left(talk)
+
+
+@CLEAR_ONLY
+@AWAITING
+def test_nothing_is_left_of_contexts_past_on_a_loop(stage: Stage) -> None:
+    """On one connection, in a task."""
+    driven = cast("DrivenSocket", stage.meet(stage.serve(partial(answering, stage))))
+
+    async def converse(count: int) -> None:
+        for _ in range(count // 2):
+            gone = driven.native.context(**SETTINGS)
+            await gone.push("Hello")
+            await gone.cancel()
+            whole = await driven.native.send(**SETTINGS, transcript="Hello", stream=False)
+            assert len(whole.data) == 1000
+
+    with driven:
+        assert_nothing_is_left(lambda count: driven.loop.run(converse(count)))
 
 
 def live() -> Counter[str]:

@@ -234,6 +234,7 @@ def test_what_was_not_said(stage: Stage) -> None:
     assert (plan.finished, plan.audio_bytes, plan.audio_seconds) == (False, 1600, 0.1)
 
 
+@CLEAR_ONLY
 @pytest.mark.parametrize("fault", [DropAfter, CloseFrameAfter], ids=lambda fault: fault.__name__)
 def test_the_stand_in_leaves_after_every_message(
     stage: Stage, net: Net, standin: StandIn, fault: Callable[[int], Fault]

@@ -214,6 +214,7 @@ def test_an_answer_that_is_none(shell: Shell, net: Net, stage: Stage, answer: by
     assert server.opened == 1
 
 
+@CLEAR_ONLY
 def test_no_answer_at_all(shell: Shell, net: Net, stage: Stage) -> None:
     """The connection ends before, or in the middle of, the answer: a connection lost, and tried again."""
 

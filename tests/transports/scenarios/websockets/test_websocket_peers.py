@@ -52,6 +52,7 @@ def saying(stage: Stage, *messages: str) -> Callable[[Peer], None]:
     return script
 
 
+@CLEAR_ONLY
 def test_no_done(stage: Stage) -> None:
     """A context that hears nothing for too long fails; the other one, and the connection, go on."""
 

@@ -1,0 +1,648 @@
+"""What is trio's own about WebSockets: who reads for whom, shields, checkpoints. In memory, on a clock that jumps."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Awaitable, Callable
+from typing import Final, TypedDict, final
+
+import pytest
+import trio
+import trio.testing
+from trio.testing import MemoryReceiveStream, MemorySendStream, memory_stream_pair, wait_all_tasks_blocked
+
+from cartesia_proto.audio.formats import RawFormat
+from cartesia_proto.awaiting import AsyncTTSWebSocket, AsyncTTSWebSocketContext
+from cartesia_proto.codecs.events import AudioChunk, Done
+from cartesia_proto.codecs.json import encode_base64
+from cartesia_proto.config import Limits
+from cartesia_proto.conversation import CLOSING_SECONDS
+from cartesia_proto.errors import ConnectError, ConnectionLost, JsonValue, LocalProtocolError
+from cartesia_proto.sessions.events import Cancelled, ContextEnded
+from cartesia_proto.speech import VoiceLike
+from cartesia_proto.wire.frames import TextMessage
+from cartesia_proto.wire.http1 import EndOfBody, RequestHead, ServerLink
+from cartesia_proto.wire.websocket import ServerWebSocketLink
+from cartesia_proto.wire.websocket_link import Closed
+from cartesia_trio import AsyncCartesia
+
+TIMEOUT: Final = 7.0
+"""Seconds, of a clock that jumps, for each single write."""
+
+End = trio.StapledStream[MemorySendStream, MemoryReceiveStream]
+
+
+class Settings(TypedDict):
+    """What every context needs."""
+
+    model_id: str
+    voice: VoiceLike
+    output_format: RawFormat
+
+
+SETTINGS: Final[Settings] = {"model_id": "sonic-3", "voice": "v", "output_format": RawFormat("pcm_s16le", 8000)}
+
+
+@final
+class Peer:
+    """The server's end of one connection."""
+
+    def __init__(self, end: End) -> None:
+        self.end = end
+        self.link: ServerWebSocketLink
+
+    async def accept(self) -> None:
+        """Say yes."""
+        http = ServerLink(math.inf, Limits())
+        while (head := http.next_event()) is None:
+            http.receive_data(await self.end.receive_some(), 0.0)
+        assert isinstance(head, RequestHead)
+        assert isinstance(http.next_event(), EndOfBody)
+        self.link = ServerWebSocketLink(http, head, limits=Limits(), ping_interval=math.inf, now=0.0)
+        await self.flush()
+
+    async def flush(self) -> None:
+        """Send what is queued."""
+        await self.end.send_all(self.link.data_to_send())
+
+    async def say(self, *messages: dict[str, JsonValue]) -> None:
+        """Send messages, in one piece."""
+        for message in messages:
+            self.link.send_text(json.dumps(message))
+        await self.flush()
+
+    async def hear(self) -> list[tuple[str, str]]:
+        """What the client has sent so far: of each message its context, and its text or ``cancel``."""
+        told: list[tuple[str, str]] = []
+        with trio.move_on_after(0.5):
+            while data := await self.end.receive_some():
+                self.link.receive_data(data, 0.0)
+        while (event := self.link.next_event()) is not None:
+            if isinstance(event, Closed):
+                told.append(("", "closed"))
+            else:
+                assert isinstance(event, TextMessage)
+                fields = json.loads(event.data)
+                told.append((fields["context_id"], fields.get("transcript", "cancel")))
+        return told
+
+
+def chunk(id: str, audio: bytes = b"ab") -> dict[str, JsonValue]:
+    """A piece of audio."""
+    return {"type": "chunk", "context_id": id, "data": encode_base64(audio)}
+
+
+def done(id: str) -> dict[str, JsonValue]:
+    """The end of a context."""
+    return {"type": "done", "done": True, "context_id": id}
+
+
+@final
+class Stage:
+    """A client's WebSocket, and the peers of its connections in the order they were made."""
+
+    def __init__(self, *, refuse: int = 0) -> None:
+        self.peers: list[Peer] = []
+        self.ours: list[End] = []
+        self.refuse = refuse
+        self.asked = 0
+        self.client = AsyncCartesia(
+            api_key="k", base_url="http://api.test", proxy="", connect=self.connect, timeout=TIMEOUT, max_retries=0
+        )
+
+    async def connect(self, host: str, port: int) -> trio.abc.Stream:
+        """What makes connections."""
+        self.asked += 1
+        await trio.sleep(1)
+        if self.asked <= self.refuse:
+            raise OSError("nobody there")
+        ours, theirs = memory_stream_pair()
+        self.peers.append(Peer(theirs))
+        self.ours.append(ours)
+        return ours
+
+    async def open(self, nursery: trio.Nursery, ws: AsyncTTSWebSocket) -> Peer:
+        """Connect."""
+        count = len(self.peers)
+        nursery.start_soon(ws.connect)
+        await trio.sleep(1.5)
+        assert len(self.peers) == count + 1
+        await self.peers[-1].accept()
+        await wait_all_tasks_blocked()
+        return self.peers[-1]
+
+
+def run(main: Callable[[Stage, trio.Nursery], Awaitable[None]], **options: int) -> Stage:
+    """Run on a clock that jumps; no task may be left, and none is started behind the scenes."""
+    stage = Stage(**options)
+
+    async def bounded() -> None:
+        with trio.fail_after(100):
+            async with stage.client, trio.open_nursery() as nursery:
+                await main(stage, nursery)
+
+    trio.run(bounded, clock=trio.testing.MockClock(autojump_threshold=0))
+    return stage
+
+
+@final
+class Reader:
+    """A task that reads one context to its end."""
+
+    def __init__(self, nursery: trio.Nursery, context: AsyncTTSWebSocketContext) -> None:
+        self.context = context
+        self.heard: list[bytes] = []
+        self.error: Exception | None = None
+        self.over = False
+        self.scope = trio.CancelScope()
+        nursery.start_soon(self._read)
+
+    async def _read(self) -> None:
+        with self.scope:
+            try:
+                async for event in self.context:
+                    self.heard.append(event.audio)
+            except ConnectionLost as error:
+                self.error = error
+        self.over = True
+
+
+async def readers(stage: Stage, nursery: trio.Nursery, ws: AsyncTTSWebSocket, ids: str) -> list[Reader]:
+    """Readers of as many contexts, in the order they began to wait: the first leads."""
+    made: list[Reader] = []
+    for id in ids:
+        context = ws.context(**SETTINGS, context_id=id)
+        await context.finish("Hello")
+        made.append(Reader(nursery, context))
+        await wait_all_tasks_blocked()
+    return made
+
+
+# Who reads for whom.
+
+
+def test_one_reads_for_all() -> None:
+    """Whoever came first; a read wakes those it concerns."""
+
+    async def main(stage: Stage, nursery: trio.Nursery) -> None:
+        async with stage.client.tts.websocket() as ws:
+            peer = await stage.open(nursery, ws)
+            a, b, c = await readers(stage, nursery, ws, "abc")
+            await peer.say(chunk("b"))
+            await wait_all_tasks_blocked()
+            assert (a.heard, b.heard, c.heard) == ([], [b"ab"], [])
+            await peer.say(chunk("c"), done("c"), done("b"), chunk("a"), done("a"))
+            await wait_all_tasks_blocked()
+            assert (a.heard, b.heard, c.heard) == ([b"ab"], [b"ab"], [b"ab"])
+            assert all(isinstance(one.context.terminal, Done) for one in (a, b, c))
+
+    run(main)
+
+
+@pytest.mark.parametrize("gone", [["a"], ["a", "b"], ["b", "a"], ["b", "a", "c"]], ids="-".join)
+def test_leadership_is_passed_on(gone: list[str]) -> None:
+    """Also where whoever was chosen leaves at the same moment."""
+
+    async def main(stage: Stage, nursery: trio.Nursery) -> None:
+        async with stage.client.tts.websocket() as ws:
+            peer = await stage.open(nursery, ws)
+            reading = {one.context.id: one for one in await readers(stage, nursery, ws, "abcd")}
+            for id in gone:
+                reading[id].scope.cancel()
+            await wait_all_tasks_blocked()
+            left = [one for id, one in reading.items() if id not in gone]
+            await peer.say(*(message for id in reading for message in (chunk(id), done(id))))
+            await wait_all_tasks_blocked()
+            assert all(one.heard == [b"ab"] for one in left)
+            assert all(reading[id].heard == [] for id in gone)
+
+    run(main)
+
+
+def test_leaders_leave_one_after_another() -> None:
+    """Each when its context is done."""
+
+    async def main(stage: Stage, nursery: trio.Nursery) -> None:
+        async with stage.client.tts.websocket() as ws:
+            peer = await stage.open(nursery, ws)
+            for one in await readers(stage, nursery, ws, "abc"):
+                await peer.say(chunk(one.context.id), done(one.context.id))
+                await wait_all_tasks_blocked()
+                assert one.over
+
+    run(main)
+
+
+@pytest.mark.parametrize("cancelled", ["a", "b"])
+def test_cancel_releases_a_reader(cancelled: str) -> None:
+    """The one that leads as well as one that follows; the others go on."""
+
+    async def main(stage: Stage, nursery: trio.Nursery) -> None:
+        async with stage.client.tts.websocket() as ws:
+            peer = await stage.open(nursery, ws)
+            reading = {one.context.id: one for one in await readers(stage, nursery, ws, "ab")}
+            began = trio.current_time()
+            await reading[cancelled].context.cancel()
+            await wait_all_tasks_blocked()
+            assert reading[cancelled].over
+            assert trio.current_time() == began
+            assert await peer.hear() == [("a", "Hello"), ("b", "Hello"), (cancelled, "cancel")]
+            await peer.say(chunk("a"), chunk("b"))
+            await wait_all_tasks_blocked()
+            assert {id: one.heard for id, one in reading.items()} == {"a": [b"ab"], "b": [b"ab"]} | {cancelled: []}
+
+    run(main)
+
+
+def test_run_reads_for_all() -> None:
+    """It answers pings while nobody waits, and ends with the connection."""
+
+    async def main(stage: Stage, nursery: trio.Nursery) -> None:
+        async with stage.client.tts.websocket() as ws:
+            peer = await stage.open(nursery, ws)
+            async with trio.open_nursery() as running:
+                running.start_soon(ws.run)
+                await wait_all_tasks_blocked()
+                peer.link.ping(b"there?")
+                await peer.flush()
+                assert (await peer.end.receive_some())[0] == 0x8A
+                (reader,) = await readers(stage, nursery, ws, "a")
+                await peer.say(chunk("a"), done("a"))
+                await wait_all_tasks_blocked()
+                assert reader.heard == [b"ab"]
+                await peer.end.aclose()
+
+    run(main)
+
+
+# Time.
+
+
+def test_a_silent_peer() -> None:
+    """It is pinged, then given up; everybody is told, at the moment that was asked for."""
+
+    async def main(stage: Stage, nursery: trio.Nursery) -> None:
+        async with stage.client.tts.websocket(ping_interval=3.0, ping_timeout=4.0) as ws:
+            await stage.open(nursery, ws)
+            began = trio.current_time()
+            reading = await readers(stage, nursery, ws, "ab")
+            for late in (False, True):
+                await trio.sleep_until(began + 7.0 + (0.01 if late else -0.01))
+                await wait_all_tasks_blocked()
+                assert all(isinstance(one.error, ConnectionLost) is late for one in reading)
+
+    run(main)
+
+
+def test_what_is_readable_is_read_first() -> None:
+    """A pong that nobody has read for long is none that is missing."""
+
+    async def main(stage: Stage, nursery: trio.Nursery) -> None:
+        async with stage.client.tts.websocket(ping_interval=3.0, ping_timeout=4.0) as ws:
+            peer = await stage.open(nursery, ws)
+            (reader,) = await readers(stage, nursery, ws, "a")
+            await trio.sleep(3.5)
+            reader.scope.cancel()
+            assert await peer.hear() == [("a", "Hello")]  # the ping too, which it answers
+            await peer.flush()
+            await trio.sleep(50)
+            again = Reader(nursery, reader.context)
+            await wait_all_tasks_blocked()
+            assert not again.over
+            await peer.say(done("a"))
+            await wait_all_tasks_blocked()
+            assert (again.over, again.error) == (True, None)
+
+    run(main)
+
+
+def test_a_deadline_that_comes_nearer() -> None:
+    """Somebody reads already when a context begins that is less patient."""
+
+    async def main(stage: Stage, nursery: trio.Nursery) -> None:
+        async with stage.client.tts.websocket() as ws:
+            await stage.open(nursery, ws)
+            (patient,) = await readers(stage, nursery, ws, "a")
+            hasty = ws.context(**SETTINGS, context_id="b", stall_timeout=2.0)
+            await hasty.push("Hello")
+            began = trio.current_time()
+            with pytest.raises(TimeoutError):
+                await hasty.receive_batch()
+            assert trio.current_time() - began == pytest.approx(2.0)
+            assert not patient.over
+            await patient.context.cancel()
+
+    run(main)
+
+
+# Writing.
+
+
+def stuck(stage: Stage) -> trio.Event:
+    """From now on nothing that is sent has left, until the event."""
+    free = trio.Event()
+    stream = stage.ours[-1].send_stream
+    deliver = stream.send_all_hook
+    assert deliver is not None
+
+    async def hook() -> None:
+        await deliver()
+        await free.wait()
+
+    stream.send_all_hook = hook
+    return free
+
+
+def test_a_cancelled_writer() -> None:
+    """What was begun is sent whole; what waited for it is sent by whoever writes; nobody else is disturbed."""
+
+    async def main(stage: Stage, nursery: trio.Nursery) -> None:
+        async with stage.client.tts.websocket() as ws:
+            peer = await stage.open(nursery, ws)
+            contexts = [ws.context(**SETTINGS, context_id=id) for id in "abc"]
+            for context in contexts:
+                await context.push("Hello")
+            assert len(await peer.hear()) == 3
+            free = stuck(stage)
+            scopes = [trio.CancelScope() for _ in contexts]
+            left: list[int] = []
+
+            async def push(number: int) -> None:
+                with scopes[number]:
+                    await contexts[number].push("more")
+                left.append(number)
+
+            for number in range(3):
+                nursery.start_soon(push, number)
+                await wait_all_tasks_blocked()
+            for scope in scopes[:2]:
+                scope.cancel()
+            await wait_all_tasks_blocked()
+            assert left == [1]  # the other's bytes are on their way
+            free.set()
+            await wait_all_tasks_blocked()
+            assert sorted(left) == [0, 1, 2]
+            assert await peer.hear() == [(id, "more") for id in "abc"]
+            for context in contexts:
+                await context.cancel()
+
+    run(main)
+
+
+def test_reading_goes_on_while_bytes_do_not_leave() -> None:
+    """Pongs wait; events do not. In the end everything arrives, the last pong in its place."""
+
+    async def main(stage: Stage, nursery: trio.Nursery) -> None:
+        async with stage.client.tts.websocket() as ws:
+            peer = await stage.open(nursery, ws)
+            (reader,) = await readers(stage, nursery, ws, "a")
+            await peer.hear()
+            free = stuck(stage)
+            other = ws.context(**SETTINGS, context_id="b")
+            nursery.start_soon(other.push, "Hello")
+            await wait_all_tasks_blocked()
+            for number in range(3):
+                peer.link.ping(b"%d" % number)
+                await peer.say(chunk("a"))
+                await wait_all_tasks_blocked()
+            assert reader.heard == [b"ab"] * 3
+            free.set()
+            await wait_all_tasks_blocked()
+            sent = bytes(await peer.end.receive_some())
+            assert sent.count(b"\x8a\x81") == 1  # a pong with one byte, masked
+            peer.link.receive_data(sent, 0.0)
+            await reader.context.cancel()
+            await other.cancel()
+
+    run(main)
+
+
+def test_bytes_that_never_leave() -> None:
+    """The connection is lost when their time is up: whoever sent them is told, and so is every reader."""
+
+    async def main(stage: Stage, nursery: trio.Nursery) -> None:
+        async with stage.client.tts.websocket() as ws:
+            await stage.open(nursery, ws)
+            (reader,) = await readers(stage, nursery, ws, "a")
+            context = ws.context(**SETTINGS)
+            stuck(stage)
+            began = trio.current_time()
+            with pytest.raises(ContextEnded):
+                await context.push("Hello")
+            assert trio.current_time() - began == TIMEOUT
+            await wait_all_tasks_blocked()
+            assert isinstance(reader.error, ConnectionLost)
+
+    run(main)
+
+
+def test_a_peer_that_left() -> None:
+    """Noticed by writing, where nobody reads: what it still said is read first."""
+
+    async def main(stage: Stage, nursery: trio.Nursery) -> None:
+        async with stage.client.tts.websocket() as ws:
+            peer = await stage.open(nursery, ws)
+            context = ws.context(**SETTINGS)
+            await context.push("Hello")
+            peer.link.close(1001, "bye", 0.0)
+            await peer.flush()
+            await peer.end.aclose()
+            with pytest.raises(ContextEnded) as caught:
+                await context.push("more")
+            assert "1001 (bye)" in repr(caught.value.event)
+
+    run(main)
+
+
+def test_cancelling_is_not_cancelled() -> None:
+    """In a scope that is cancelled already, and by leaving for that very reason: the server hears of it."""
+
+    async def main(stage: Stage, nursery: trio.Nursery) -> None:
+        async with stage.client.tts.websocket() as ws:
+            peer = await stage.open(nursery, ws)
+            context = ws.context(**SETTINGS, context_id="a")
+            await context.push("Hello")
+            with trio.CancelScope() as scope:
+                scope.cancel()
+                await context.cancel()
+            assert scope.cancelled_caught
+            other = ws.context(**SETTINGS, context_id="b")
+            with trio.CancelScope() as scope:
+                async with other:
+                    await other.push("Hello")
+                    scope.cancel()
+                    await trio.lowlevel.checkpoint()
+            assert isinstance(other.terminal, Cancelled)
+            assert await peer.hear() == [("a", "Hello"), ("a", "cancel"), ("b", "Hello"), ("b", "cancel")]
+
+    run(main)
+
+
+# Closing.
+
+
+@pytest.mark.parametrize("writing", [False, True])
+def test_a_goodbye_that_is_not_answered(writing: bool) -> None:
+    """Or does not even leave: contexts end at once, the connection after a few seconds."""
+
+    async def main(stage: Stage, nursery: trio.Nursery) -> None:
+        ws = stage.client.tts.websocket()
+        peer = await stage.open(nursery, ws)
+        (reader,) = await readers(stage, nursery, ws, "a")
+        if writing:
+            stuck(stage)
+        began = trio.current_time()
+        async with trio.open_nursery() as closing:
+            closing.start_soon(ws.aclose)
+            await wait_all_tasks_blocked()
+            assert isinstance(reader.error, ConnectionLost)
+            assert await peer.hear() == [("a", "Hello"), ("", "closed")]
+        assert trio.current_time() - began == pytest.approx(CLOSING_SECONDS)
+
+    run(main)
+
+
+def test_a_goodbye_that_is_cancelled() -> None:
+    """The connection is closed all the same, and at once; later there is none."""
+
+    async def main(stage: Stage, nursery: trio.Nursery) -> None:
+        ws = stage.client.tts.websocket()
+        peer = await stage.open(nursery, ws)
+        context = ws.context(**SETTINGS, context_id="a")
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await ws.aclose()
+        assert scope.cancelled_caught
+        assert await peer.hear() == [("", "closed")]
+        with pytest.raises(trio.BrokenResourceError):
+            await peer.end.send_all(b"x")
+        await ws.aclose()
+        for verb in (ws.connect, ws.run, context.finish, context.receive_batch):
+            with pytest.raises(LocalProtocolError, match="closed"):
+                await verb()
+
+    run(main)
+
+
+def test_the_client_is_closed() -> None:
+    """Its WebSockets' connections are too, under whoever reads."""
+
+    async def main(stage: Stage, nursery: trio.Nursery) -> None:
+        ws = stage.client.tts.websocket()
+        await stage.open(nursery, ws)
+        reading = await readers(stage, nursery, ws, "ab")
+        await stage.client.aclose()
+        await wait_all_tasks_blocked()
+        assert all(isinstance(one.error, ConnectionLost) for one in reading)
+        with pytest.raises(LocalProtocolError, match="client is closed"):
+            await ws.connect()
+
+    run(main)
+
+
+# Connecting.
+
+
+def test_one_failure_for_all_who_wait() -> None:
+    """Not each for itself, one after another; the next one tries again."""
+
+    async def main(stage: Stage, nursery: trio.Nursery) -> None:
+        async with stage.client.tts.websocket() as ws:
+            failed: list[int] = []
+
+            async def push(number: int) -> None:
+                with pytest.raises(ConnectError):
+                    await ws.context(**SETTINGS).push("Hello")
+                failed.append(number)
+
+            async with trio.open_nursery() as all_of_them:
+                for number in range(20):
+                    all_of_them.start_soon(push, number)
+            assert (len(failed), stage.asked) == (20, 1)
+            await stage.open(nursery, ws)
+
+    run(main, refuse=1)
+
+
+def test_connecting_is_cancelled() -> None:
+    """Whoever waits next connects instead."""
+
+    async def main(stage: Stage, nursery: trio.Nursery) -> None:
+        async with stage.client.tts.websocket() as ws:
+            scope = trio.CancelScope()
+
+            async def connect() -> None:
+                with scope:
+                    await ws.connect()
+
+            nursery.start_soon(connect)
+            await wait_all_tasks_blocked()
+            nursery.start_soon(ws.connect)
+            await wait_all_tasks_blocked()
+            scope.cancel()
+            await trio.sleep(3)
+            await stage.peers[-1].accept()
+            await wait_all_tasks_blocked()
+            assert stage.asked == 2
+
+    run(main)
+
+
+def test_closed_while_it_connects() -> None:
+    """Whoever waits for the connection is told; it is closed again."""
+
+    async def main(stage: Stage, nursery: trio.Nursery) -> None:
+        ws = stage.client.tts.websocket()
+
+        async def connect() -> None:
+            with pytest.raises(LocalProtocolError, match="closed"):
+                await ws.connect()
+
+        nursery.start_soon(connect)
+        await wait_all_tasks_blocked()
+        await ws.aclose()
+        await trio.sleep(3)
+        await stage.peers[-1].accept()
+        await wait_all_tasks_blocked()
+        assert await stage.peers[-1].end.receive_some() == b""
+
+    run(main)
+
+
+# Checkpoints.
+
+
+def test_every_await_is_a_checkpoint() -> None:
+    """Whether or not there is anything to wait for."""
+
+    async def main(stage: Stage, nursery: trio.Nursery) -> None:
+        ws = stage.client.tts.websocket()
+        peer = await stage.open(nursery, ws)
+        context = ws.context(**SETTINGS, context_id="a")
+        steps = (
+            ws.__aenter__,
+            ws.connect,
+            context.__aenter__,
+            lambda: context.push("Hello"),
+            context.flush,
+            context.finish,
+        )
+        for step in steps:
+            with trio.testing.assert_checkpoints():
+                await step()
+        await peer.say(chunk("a"), chunk("a"), chunk("a"), done("a"))
+        async for event in context:
+            assert isinstance(event, AudioChunk)
+            break
+        for batch in (2, 0):
+            with trio.testing.assert_checkpoints():
+                assert len(await context.receive_batch()) == batch
+        with trio.testing.assert_checkpoints(), pytest.raises(StopAsyncIteration):
+            await context.__anext__()
+        await peer.end.aclose()
+        for step in (context.cancel, context.aclose, ws.aclose, ws.aclose):
+            with trio.testing.assert_checkpoints():
+                await step()
+
+    run(main)
