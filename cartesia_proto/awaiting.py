@@ -21,8 +21,8 @@ from cartesia_proto.speech import GenerationConfig
 
 T = TypeVar("T")
 
-Saying: TypeAlias = Callable[[TTSConversation, float], None]
-"""Says something on a conversation, at a time in monotonic seconds."""
+Saying: TypeAlias = Callable[[TTSConversation, float], bool]
+"""Says something on a conversation, at a time in monotonic seconds; False if there was nothing to be said."""
 
 Step: TypeAlias = Callable[[], Coroutine[object, Never, T]]
 """Something to be awaited at its turn."""
@@ -42,7 +42,7 @@ class Multiplexer(Protocol):
     def say(
         self, ready: Callable[[], TTSConversation | None], say: Saying, check: Callable[[], None]
     ) -> Coroutine[object, Never, None]:
-        """Say something on the conversation that is ready, or on a new connection's; when it is written, check."""
+        """Say something on the conversation that is ready, or on a new connection's; once that is written, check."""
         ...
 
     def change(self, change: Callable[[float], set[str]]) -> Coroutine[object, Never, None]:
@@ -60,8 +60,10 @@ class Multiplexer(Protocol):
         ...
 
 
-def _nothing(conversation: TTSConversation, now: float) -> None:
+def _nothing(conversation: TTSConversation, now: float) -> bool:
     """Say nothing: being connected is all that is wanted."""
+    del conversation, now
+    return False
 
 
 def _answer(value: T, multiplexer: Multiplexer, first: Step[None] | None = None) -> Coroutine[object, Never, T]:
@@ -189,9 +191,10 @@ class AsyncTTSWebSocketContext(ConversationContext, AbstractAsyncContextManager[
         """
         return self._next(self._event)
 
-    def _say(self, say: Saying) -> Coroutine[object, Never, None]:
-        def opened(conversation: TTSConversation, now: float) -> None:
+    def _say(self, say: Callable[[TTSConversation, float], None]) -> Coroutine[object, Never, None]:
+        def opened(conversation: TTSConversation, now: float) -> bool:
             say(self._open(conversation), now)
+            return True
 
         return self._multiplexer.say(self._ready, opened, self._check_sent)
 
@@ -211,12 +214,14 @@ class AsyncTTSWebSocketContext(ConversationContext, AbstractAsyncContextManager[
         """Open the context, and say the text that was known from the beginning; where that fails, reading tells."""
         return self._multiplexer.say(lambda: self._conversation, self._begin, lambda: None)
 
-    def _begin(self, conversation: TTSConversation, now: float) -> None:
+    def _begin(self, conversation: TTSConversation, now: float) -> bool:
         with suppress(ContextEnded):
             conversation = self._open(conversation)
             transcript, self._transcript = self._transcript, None
             if transcript is not None:
                 conversation.finish(self._context, now, transcript)
+                return True
+        return False
 
     def _leave_begun(self, now: float) -> set[str]:
         """Leave, unless the context has not begun: then it can be tried again."""

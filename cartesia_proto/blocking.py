@@ -54,9 +54,7 @@ class Multiplexer(Protocol):
         """Do at once what ends a context, and what follows from it. Never raises and never waits."""
         ...
 
-    def next(
-        self, id: str, take: Taking, alone: AbstractContextManager[None], first: Step | None
-    ) -> list[SpeechEvent]:
+    def next(self, id: str, take: Taking, alone: AbstractContextManager[None], first: Step | None) -> list[SpeechEvent]:
         """Take the first step, then wait until something is taken; try when something comes for the id."""
         ...
 

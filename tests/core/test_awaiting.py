@@ -99,8 +99,8 @@ class Loopback:
         self.closed = True
 
     async def say(self, ready: Callable[[], TTSConversation | None], say: Saying, check: Callable[[], None]) -> None:
-        say(ready() or self.connected(), 101.0)
-        self.meanwhile()
+        if say(ready() or self.connected(), 101.0):
+            self.meanwhile()
         check()
 
     async def change(self, change: Callable[[float], set[str]]) -> None:

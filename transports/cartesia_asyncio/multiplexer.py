@@ -116,9 +116,9 @@ class Multiplexer(asyncio.BufferedProtocol):
 
     async def say(self, ready: Callable[[], TTSConversation | None], say: Saying, check: Callable[[], None]) -> None:
         """Say something on the conversation that is ready, or on a new connection's; when it is written, check."""
-        say(ready() or await self._connected(), self.now)
-        self._act()
-        await self._flush()
+        if say(ready() or await self._connected(), self.now):
+            self._act()
+            await self._flush()
         check()
 
     async def change(self, change: Callable[[float], set[str]]) -> None:

@@ -87,9 +87,9 @@ class Multiplexer:
     async def say(self, ready: Callable[[], TTSConversation | None], say: Saying, check: Callable[[], None]) -> None:
         """Say something on the conversation that is ready, or on a new connection's; when it is written, check."""
         await trio.lowlevel.checkpoint()
-        say(ready() or await self._connected(), trio.current_time())
-        self._wake()
-        await self._flush(self._config.timeout)
+        if say(ready() or await self._connected(), trio.current_time()):
+            self._wake()
+            await self._flush(self._config.timeout)
         check()
 
     async def change(self, change: Callable[[float], set[str]]) -> None:

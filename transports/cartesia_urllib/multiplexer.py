@@ -4,13 +4,12 @@ This module knows when there is a connection, and whose turn it is. It must not 
 what users may say (the core's `blocking`), nor when to try again: the core's connecting operation does.
 """
 
-import contextlib
 import random
 import socket
 import threading
 import time
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from copy import copy
 from typing import TypeAlias, final
 
@@ -101,7 +100,7 @@ class Multiplexer:
 
     # Connections.
 
-    @contextlib.contextmanager
+    @contextmanager
     def _connected(self, conversation: TTSConversation | None = None) -> Generator[Pump, None, None]:
         """A turn with a connection on which a context may be opened: made if there is none.
 

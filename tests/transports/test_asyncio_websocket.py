@@ -1,0 +1,560 @@
+"""What is asyncio's own about WebSockets: pausing, writing without waiting, one timer. Over pairs of sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import math
+import socket
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Final, Never, TypedDict, TypeVar, final
+
+import pytest
+
+import cartesia_asyncio.multiplexer
+from cartesia_asyncio import AsyncCartesia
+from cartesia_proto.audio.formats import RawFormat
+from cartesia_proto.awaiting import AsyncTTSWebSocket, AsyncTTSWebSocketContext
+from cartesia_proto.codecs.events import Done
+from cartesia_proto.codecs.json import encode_base64
+from cartesia_proto.config import Limits
+from cartesia_proto.errors import ConnectError, ConnectionLost, JsonValue, LocalProtocolError
+from cartesia_proto.sessions.events import Cancelled, ContextEnded
+from cartesia_proto.speech import VoiceLike
+from cartesia_proto.wire.frames import TextMessage
+from cartesia_proto.wire.http1 import EndOfBody, RequestHead, ServerLink
+from cartesia_proto.wire.websocket import ServerWebSocketLink
+from cartesia_proto.wire.websocket_link import Closed
+
+T = TypeVar("T")
+
+WAIT: Final = 10.0
+"""Seconds after which a wait has failed, and a client's timeout where nothing is to time out."""
+
+SHORT: Final = 0.05
+"""Seconds for what is to time out."""
+
+LONG: Final = "x" * 4_000_000
+"""A text that no pair of sockets holds."""
+
+
+class Settings(TypedDict):
+    """What every context needs."""
+
+    model_id: str
+    voice: VoiceLike
+    output_format: RawFormat
+
+
+SETTINGS: Final[Settings] = {"model_id": "sonic-3", "voice": "v", "output_format": RawFormat("pcm_s16le", 8000)}
+
+
+@final
+class Peer:
+    """The server's end of one connection, on the same loop."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self.end = end
+        self.last = b""  # what was received last
+        self.link: ServerWebSocketLink
+
+    async def receive(self) -> bytes:
+        """The next bytes, none at the end."""
+        self.last = b""
+        with suppress(ConnectionResetError):
+            self.last = await asyncio.get_running_loop().sock_recv(self.end, 65536)
+        return self.last
+
+    async def accept(self) -> None:
+        """Say yes."""
+        http = ServerLink(math.inf, Limits())
+        while (head := http.next_event()) is None:
+            http.receive_data(await self.receive(), 0.0)
+        assert isinstance(head, RequestHead)
+        assert isinstance(http.next_event(), EndOfBody)
+        self.link = ServerWebSocketLink(http, head, limits=Limits(), ping_interval=math.inf, now=0.0)
+        await self.flush()
+
+    async def flush(self) -> None:
+        """Send what is queued."""
+        await asyncio.get_running_loop().sock_sendall(self.end, self.link.data_to_send())
+
+    async def say(self, *messages: dict[str, JsonValue]) -> None:
+        """Send messages, in one piece."""
+        for message in messages:
+            self.link.send_text(json.dumps(message))
+        await self.flush()
+
+    async def hear(self, count: int) -> list[tuple[str, str]]:
+        """So many messages of the client: of each its context, and its text or ``cancel``."""
+        told: list[tuple[str, str]] = []
+        while len(told) < count:
+            event = self.link.next_event()
+            if event is None:
+                data = await self.receive()
+                assert data, told
+                self.link.receive_data(data, 0.0)
+            elif isinstance(event, Closed):
+                told.append(("", "closed"))
+            else:
+                assert isinstance(event, TextMessage)
+                fields = json.loads(event.data)
+                told.append((fields["context_id"], fields.get("transcript", "cancel")))
+        return told
+
+
+def chunk(id: str, audio: bytes = b"ab") -> dict[str, JsonValue]:
+    """A piece of audio."""
+    return {"type": "chunk", "context_id": id, "data": encode_base64(audio)}
+
+
+def done(id: str) -> dict[str, JsonValue]:
+    """The end of a context."""
+    return {"type": "done", "done": True, "context_id": id}
+
+
+@final
+class Stage:
+    """A client, and the peers of its connections in the order they were made."""
+
+    def __init__(self, *, timeout: float = WAIT, refuse: int = 0) -> None:
+        self.peers: list[Peer] = []
+        self.asked = 0
+        self._refuse = refuse
+        self._connected = asyncio.Condition()
+        self.client = AsyncCartesia(
+            api_key="k", base_url="http://api.test", proxy="", connect=self._connect, timeout=timeout, max_retries=0
+        )
+
+    async def _connect(self, host: str, port: int) -> socket.socket:
+        self.asked += 1
+        await asyncio.sleep(0)
+        if self.asked <= self._refuse:
+            raise OSError("nobody there")
+        ours, theirs = socket.socketpair()
+        for end in (ours, theirs):
+            end.setblocking(False)  # noqa: FBT003 - so it is called
+        self.peers.append(Peer(theirs))
+        async with self._connected:
+            self._connected.notify_all()
+        return ours
+
+    async def peer(self, number: int = 0) -> Peer:
+        """The peer of a connection, once it is made."""
+        async with self._connected:
+            await self._connected.wait_for(lambda: len(self.peers) > number)
+        return self.peers[number]
+
+    async def open(self, ws: AsyncTTSWebSocket) -> Peer:
+        """Connect."""
+        connecting = asyncio.create_task(ws.connect())
+        peer = await self.peer()
+        await peer.accept()
+        await connecting
+        return peer
+
+
+def run(main: Callable[[Stage], Coroutine[object, Never, None]], *, timeout: float = WAIT, refuse: int = 0) -> None:
+    """Run on a loop of its own; no task and no connection may be left."""
+
+    async def bounded() -> None:
+        stage = Stage(timeout=timeout, refuse=refuse)
+        try:
+            async with asyncio.timeout(WAIT), stage.client:
+                await main(stage)
+        finally:
+            for peer in stage.peers:
+                peer.end.close()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(bounded())
+    gc.collect()
+
+
+async def turns(count: int = 20) -> None:
+    """Let the loop turn."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def listen(context: AsyncTTSWebSocketContext) -> bytes:
+    """Everything that is heard."""
+    return b"".join([event.audio async for event in context])
+
+
+@pytest.fixture(autouse=True)
+def _impatience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Peers here do not answer a goodbye; it is not waited for as long as it would be otherwise."""
+    monkeypatch.setattr(cartesia_asyncio.multiplexer, "CLOSING_SECONDS", SHORT)
+
+
+# Reading.
+
+
+def test_nobody_waits_and_events_do() -> None:
+    """Then nothing more is read, so the peer must wait; whoever comes back hears everything."""
+
+    async def main(stage: Stage) -> None:
+        async with stage.client.tts.websocket() as ws:
+            peer = await stage.open(ws)
+            context = ws.context(**SETTINGS, context_id="a")
+            await context.finish("Hello")
+            pieces = [bytes([number]) * 50_000 for number in range(100)]
+            speaking = asyncio.create_task(peer.say(*(chunk("a", piece) for piece in pieces), done("a")))
+            await turns(500)
+            assert not speaking.done()
+            assert await listen(context) == b"".join(pieces)
+            await speaking
+
+    run(main)
+
+
+def test_somebody_waits() -> None:
+    """Then everything is read, for readers who come later too; so does `run`."""
+
+    async def main(stage: Stage) -> None:
+        async with stage.client.tts.websocket() as ws:
+            peer = await stage.open(ws)
+            contexts = [ws.context(**SETTINGS, context_id=id) for id in "ab"]
+            for context in contexts:
+                await context.finish("Hello")
+            other = asyncio.create_task(listen(contexts[1]))
+            running = asyncio.create_task(ws.run())
+            await turns()
+            await peer.say(*(chunk("a", bytes(50_000)) for _ in range(100)), done("a"), done("b"))
+            assert await other == b""
+            assert await listen(contexts[0]) == bytes(5_000_000)
+        await running
+
+    run(main)
+
+
+def test_pings_are_answered_by_themselves() -> None:
+    """While nothing waits to be read, nobody need wait either."""
+
+    async def main(stage: Stage) -> None:
+        async with stage.client.tts.websocket() as ws:
+            peer = await stage.open(ws)
+            peer.link.ping(b"there?")
+            await peer.flush()
+            assert (await peer.receive())[0] == 0x8A
+
+    run(main)
+
+
+def test_a_reader_is_released() -> None:
+    """By another task's cancel, at once: before anything else has its turn."""
+
+    async def main(stage: Stage) -> None:
+        async with stage.client.tts.websocket() as ws:
+            peer = await stage.open(ws)
+            context = ws.context(**SETTINGS, context_id="a")
+            await context.finish("Hello")
+            reading = asyncio.create_task(listen(context))
+            await turns()
+            await context.cancel()
+            assert isinstance(context.terminal, Cancelled)
+            await turns(1)
+            assert reading.done()
+            assert await peer.hear(2) == [("a", "Hello"), ("a", "cancel")]
+
+    run(main)
+
+
+# Writing.
+
+
+def test_a_peer_that_does_not_read() -> None:
+    """Whoever says something waits; what was said by those who were cancelled meanwhile arrives whole, and in order."""
+
+    async def main(stage: Stage) -> None:
+        async with stage.client.tts.websocket() as ws:
+            peer = await stage.open(ws)
+            contexts = [ws.context(**SETTINGS, context_id=id) for id in "abc"]
+            saying = [asyncio.create_task(context.push(LONG)) for context in contexts]
+            await turns()
+            assert not any(task.done() for task in saying)
+            saying[0].cancel()
+            saying[1].cancel()
+            await turns()
+            assert [task.cancelled() for task in saying] == [True, True, False]
+            assert await peer.hear(3) == [(id, LONG) for id in "abc"]
+            await saying[2]
+            for context in contexts:
+                await context.cancel()
+
+    run(main)
+
+
+def test_reading_goes_on_while_bytes_do_not_leave() -> None:
+    """Pongs wait behind them, and only the last."""
+
+    async def main(stage: Stage) -> None:
+        async with stage.client.tts.websocket() as ws:
+            peer = await stage.open(ws)
+            context, other = (ws.context(**SETTINGS, context_id=id) for id in "ab")
+            await context.push("Hello")
+            saying = asyncio.create_task(other.push(LONG))
+            await turns()
+            for number in range(3):
+                peer.link.ping(b"%d" % number)
+                await peer.say(chunk("a"))
+                assert len(await context.receive_batch()) == 1
+            assert not saying.done()
+            assert await peer.hear(2) == [("a", "Hello"), ("b", LONG)]
+            await saying
+            while peer.last[-7:-5] != b"\x8a\x81":  # a pong with one byte, masked
+                assert await peer.receive()
+            assert peer.last[-14:-12] != b"\x8a\x81"
+            await context.cancel()
+            await other.cancel()
+
+    run(main)
+
+
+def test_bytes_that_never_leave() -> None:
+    """The connection is lost: whoever said something is told, and so is every reader."""
+
+    async def main(stage: Stage) -> None:
+        async with stage.client.tts.websocket() as ws:
+            await stage.open(ws)
+            context, other = (ws.context(**SETTINGS, context_id=id) for id in "ab")
+            await context.finish("Hello")
+            reading = asyncio.create_task(listen(context))
+            with pytest.raises(ContextEnded):
+                await other.push(LONG)
+            with pytest.raises(ConnectionLost):
+                await reading
+
+    run(main, timeout=SHORT)
+
+
+def test_leaving_does_not_wait() -> None:
+    """Not even where nothing leaves: what is cancelled is over, and told when there is room."""
+
+    async def main(stage: Stage) -> None:
+        async with stage.client.tts.websocket() as ws:
+            peer = await stage.open(ws)
+
+            async def talk() -> None:
+                async with ws.context(**SETTINGS, context_id="a") as context:
+                    contexts.append(context)
+                    await context.push(LONG)
+
+            contexts: list[AsyncTTSWebSocketContext] = []
+            talking = asyncio.create_task(talk())
+            await turns()
+            talking.cancel()
+            await turns()
+            assert isinstance(contexts[0].terminal, Cancelled)
+            assert await peer.hear(2) == [("a", LONG), ("a", "cancel")]
+            await asyncio.gather(talking, return_exceptions=True)
+
+    run(main)
+
+
+# Time.
+
+
+def test_a_silent_peer() -> None:
+    """It is pinged, then given up, and everybody is told."""
+
+    async def main(stage: Stage) -> None:
+        async with stage.client.tts.websocket(ping_interval=SHORT, ping_timeout=SHORT) as ws:
+            await stage.open(ws)
+            contexts = [ws.context(**SETTINGS, context_id=id) for id in "ab"]
+            for context in contexts:
+                await context.finish("Hello")
+            ends = await asyncio.gather(*(listen(context) for context in contexts), return_exceptions=True)
+            assert all(isinstance(end, ConnectionLost) for end in ends)
+
+    run(main)
+
+
+def test_what_is_readable_is_read_first() -> None:
+    """However late a loop looks: a pong that has arrived is none that is missing."""
+
+    async def main(stage: Stage) -> None:
+        async with stage.client.tts.websocket(ping_interval=0.001, ping_timeout=SHORT) as ws:
+            peer = await stage.open(ws)
+            context = ws.context(**SETTINGS, context_id="a")
+            await context.finish("Hello")
+            reading = asyncio.create_task(listen(context))
+            for _ in range(3):
+                peer.link.receive_data(await peer.receive(), 0.0)  # a ping among it
+                await peer.flush()
+                deadline = asyncio.get_running_loop().time() + 2 * SHORT
+                while asyncio.get_running_loop().time() < deadline:
+                    pass
+            assert not reading.done()
+            await peer.say(done("a"))
+            await reading
+
+    run(main)
+
+
+def test_a_deadline_that_comes_nearer() -> None:
+    """Somebody waits already when a context begins that is less patient."""
+
+    async def main(stage: Stage) -> None:
+        async with stage.client.tts.websocket() as ws:
+            await stage.open(ws)
+            patient, hasty = (
+                ws.context(**SETTINGS, context_id="a"),
+                ws.context(**SETTINGS, context_id="b", stall_timeout=SHORT),
+            )
+            await patient.push("Hello")
+            reading = asyncio.create_task(listen(patient))
+            await turns()
+            await hasty.push("Hello")
+            with pytest.raises(TimeoutError):
+                await listen(hasty)
+            assert not reading.done()
+            await patient.cancel()
+            await reading
+
+    run(main)
+
+
+# Closing.
+
+
+@pytest.mark.parametrize("writing", [False, True])
+def test_a_goodbye_that_is_not_answered(writing: bool) -> None:
+    """Or does not even leave: contexts end at once, the connection soon."""
+
+    async def main(stage: Stage) -> None:
+        ws = stage.client.tts.websocket()
+        peer = await stage.open(ws)
+        context = ws.context(**SETTINGS, context_id="a")
+        saying = asyncio.create_task(context.finish(LONG if writing else "Hello"))
+        reading = asyncio.create_task(listen(context))
+        await turns()
+        closing = asyncio.create_task(ws.aclose())
+        await turns(3)
+        assert reading.done()
+        assert not closing.done()
+        with pytest.raises(ConnectionLost):
+            await reading
+        await closing
+        await asyncio.gather(saying, return_exceptions=True)
+        while await peer.receive():
+            pass
+
+    run(main)
+
+
+def test_a_goodbye_that_is_cancelled() -> None:
+    """The connection is closed all the same; later there is none."""
+
+    async def main(stage: Stage) -> None:
+        ws = stage.client.tts.websocket()
+        peer = await stage.open(ws)
+        context = ws.context(**SETTINGS, context_id="a")
+        closing = asyncio.create_task(ws.aclose())
+        await turns()
+        closing.cancel()
+        await asyncio.gather(closing, return_exceptions=True)
+        assert closing.cancelled()
+        assert await peer.hear(1) == [("", "closed")]
+        assert await peer.receive() == b""
+        await ws.aclose()
+        for verb in (ws.connect, ws.run, context.finish, context.receive_batch):
+            with pytest.raises(LocalProtocolError, match="closed"):
+                await verb()
+
+    run(main)
+
+
+def test_the_client_is_closed() -> None:
+    """Its WebSockets' connections are too, under whoever reads."""
+
+    async def main(stage: Stage) -> None:
+        ws = stage.client.tts.websocket()
+        await stage.open(ws)
+        context = ws.context(**SETTINGS)
+        await context.finish("Hello")
+        reading = asyncio.create_task(listen(context))
+        await turns()
+        await stage.client.aclose()
+        with pytest.raises(ConnectionLost):
+            await reading
+        with pytest.raises(LocalProtocolError, match="client is closed"):
+            await ws.connect()
+
+    run(main)
+
+
+# Connecting.
+
+
+def test_one_failure_for_all_who_wait() -> None:
+    """Not each for itself, one after another; the next one tries again."""
+
+    async def main(stage: Stage) -> None:
+        async with stage.client.tts.websocket() as ws:
+            contexts = [ws.context(**SETTINGS) for _ in range(20)]
+            ends = await asyncio.gather(*(context.push("Hello") for context in contexts), return_exceptions=True)
+            assert [type(end) for end in ends] == [ConnectError] * 20
+            assert stage.asked == 1
+            await stage.open(ws)
+
+    run(main, refuse=1)
+
+
+def test_connecting_is_cancelled() -> None:
+    """Whoever waits next connects instead, and nothing is left of the first."""
+
+    async def main(stage: Stage) -> None:
+        async with stage.client.tts.websocket() as ws:
+            first, second = (asyncio.create_task(ws.connect()) for _ in range(2))
+            peer = await stage.peer()
+            first.cancel()
+            await (await stage.peer(1)).accept()
+            await second
+            while await peer.receive():
+                pass
+            assert first.cancelled()
+
+    run(main)
+
+
+def test_closed_while_it_connects() -> None:
+    """Whoever waits for the connection is told; it is closed again."""
+
+    async def main(stage: Stage) -> None:
+        ws = stage.client.tts.websocket()
+        connecting = asyncio.create_task(ws.connect())
+        peer = await stage.peer()
+        await ws.aclose()
+        await peer.accept()
+        with pytest.raises(LocalProtocolError, match="closed"):
+            await connecting
+        assert await peer.receive() == b""
+
+    run(main)
+
+
+def test_a_goodbye_behind_much_else() -> None:
+    """All of it is read before a context is opened, so that this one has a connection of its own."""
+
+    async def main(stage: Stage) -> None:
+        async with stage.client.tts.websocket() as ws:
+            peer = await stage.open(ws)
+            context = ws.context(**SETTINGS, context_id="a")
+            await context.push("Hello")
+            await context.cancel()
+            peer.link.send_text(json.dumps(chunk("a", bytes(50_000))))
+            peer.link.close(1000, "connection idle timeout", 0.0)
+            await peer.flush()
+            speaking = asyncio.create_task(ws.send(**SETTINGS, transcript="Hello", context_id="b", stream=False))
+            another = await stage.peer(1)
+            await another.accept()
+            assert await another.hear(1) == [("b", "Hello")]
+            await another.say(chunk("b"), done("b"))
+            assert (await speaking).data == b"ab"
+            assert isinstance(context.terminal, Cancelled | Done)
+
+    run(main)
