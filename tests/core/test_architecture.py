@@ -208,8 +208,8 @@ def code_lines(path: Path) -> int:
 
 
 LARGEST = {"cartesia_asyncio": 800, "cartesia_trio": 800, "cartesia_urllib": 950}
-"""Lines of code. The design allows 800; the blocking shell exceeds that by what the two runtimes bring with them (taking
-turns on one socket, interrupting a thread that waits) and by a user's own opener, which only it has."""
+"""Lines of code. The design allows 800; the blocking shell exceeds that by what the two runtimes bring with them
+(taking turns on one socket, interrupting a thread that waits) and by a user's own opener, which only it has."""
 
 
 @pytest.mark.parametrize("package", SHELLS)
