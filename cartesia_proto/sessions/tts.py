@@ -122,6 +122,7 @@ class TTSSession:
         """
         if self._lost is not None:
             return []
+        reason = self.without_secrets(reason)
         said = f"with code {code}" if code is not None else "without a closing handshake"
         self._lost = ConnectionLost(
             f"the connection ended {said}{f' ({reason})' if reason else ''}", code=code, reason=reason

@@ -464,3 +464,15 @@ def test_a_key_that_the_server_repeats_is_not_shown() -> None:
         assert isinstance(event, Failed)
         assert "***" in str(event.error)
         assert "canary" not in f"{event!r}{event.error!r}{event.error.__dict__}"
+
+
+def test_a_key_in_a_close_reason_is_not_shown() -> None:
+    """A server that gives the key as its reason for closing does not put it into what readers are told."""
+    session = TTSSession(Config(credentials=ApiKey("sk_car_canary42")), half)
+    context = session.context(model_id="m", voice="v", output_format=RawFormat("pcm_s16le", 8000))
+    context.push("Hi", 0.0)
+    (event,) = session.connection_lost(1008, "bad key sk_car_canary42", 1.0)
+    assert isinstance(event, Failed)
+    assert isinstance(event.error, ConnectionLost)
+    assert event.error.reason == "bad key ***"
+    assert "canary" not in f"{event!r}{event.error}{session.lost!r}{context.terminal!r}"

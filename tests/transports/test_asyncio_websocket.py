@@ -21,7 +21,7 @@ from cartesia_proto.codecs.events import Done
 from cartesia_proto.codecs.json import encode_base64
 from cartesia_proto.config import Limits
 from cartesia_proto.errors import ConnectError, ConnectionLost, JsonValue, LocalProtocolError
-from cartesia_proto.sessions.events import Cancelled, ContextEnded
+from cartesia_proto.sessions.events import Cancelled, ContextEnded, Failed
 from cartesia_proto.speech import VoiceLike
 from cartesia_proto.wire.frames import TextMessage
 from cartesia_proto.wire.http1 import EndOfBody, RequestHead, ServerLink
@@ -280,7 +280,10 @@ def test_a_peer_that_does_not_read() -> None:
             saying[1].cancel()
             await turns()
             assert [task.cancelled() for task in saying] == [True, True, False]
-            assert await peer.hear(3) == [(id, LONG) for id in "abc"]
+            assert await peer.hear(1) == [("a", LONG)]
+            await turns(3)
+            assert not saying[2].done()  # though what was before it has left
+            assert await peer.hear(2) == [("b", LONG), ("c", LONG)]
             await saying[2]
             for context in contexts:
                 await context.cancel()
@@ -395,6 +398,27 @@ def test_what_is_readable_is_read_first() -> None:
     run(main)
 
 
+def test_a_backlog_is_read_first() -> None:
+    """All of it, however many reads that takes: what is in it for a context is not late."""
+
+    async def main(stage: Stage) -> None:
+        async with stage.client.tts.websocket() as ws:
+            peer = await stage.open(ws)
+            context, other = (ws.context(**SETTINGS, context_id=id, stall_timeout=SHORT) for id in "ab")
+            await context.finish("Hello")
+            reading = asyncio.create_task(listen(context))
+            await turns()
+            await other.finish("Hello")
+            await peer.say(chunk("b", bytes(40_000)), chunk("b", bytes(40_000)), done("a"), done("b"))
+            deadline = asyncio.get_running_loop().time() + 2 * SHORT
+            while asyncio.get_running_loop().time() < deadline:
+                pass
+            await reading
+            assert isinstance(context.terminal, Done)
+
+    run(main)
+
+
 def test_a_deadline_that_comes_nearer() -> None:
     """Somebody waits already when a context begins that is less patient."""
 
@@ -409,8 +433,9 @@ def test_a_deadline_that_comes_nearer() -> None:
             reading = asyncio.create_task(listen(patient))
             await turns()
             await hasty.push("Hello")
-            with pytest.raises(TimeoutError):
-                await listen(hasty)
+            await asyncio.wait([reading], timeout=4 * SHORT)
+            assert isinstance(hasty.terminal, Failed)
+            assert isinstance(hasty.terminal.error, TimeoutError)
             assert not reading.done()
             await patient.cancel()
             await reading

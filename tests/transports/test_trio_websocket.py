@@ -276,6 +276,26 @@ def test_run_reads_for_all() -> None:
     run(main)
 
 
+def test_run_follows() -> None:
+    """Where somebody else reads for all; it ends with the connection, and not before."""
+
+    async def main(stage: Stage, nursery: trio.Nursery) -> None:
+        async with stage.client.tts.websocket() as ws:
+            peer = await stage.open(nursery, ws)
+            (reader,) = await readers(stage, nursery, ws, "a")
+            async with trio.open_nursery() as running:
+                running.start_soon(ws.run)
+                await wait_all_tasks_blocked()
+                await peer.say(chunk("a"))
+                await wait_all_tasks_blocked()
+                assert not reader.over
+                assert len(running.child_tasks) == 1
+                await peer.end.aclose()
+            assert isinstance(reader.error, ConnectionLost)
+
+    run(main)
+
+
 # Time.
 
 

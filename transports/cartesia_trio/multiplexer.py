@@ -148,12 +148,10 @@ class Multiplexer:
             self._successor = next(iter(self._followers.values()))
             self._successor.set()
 
-    def _wake(self, concerned: Iterable[object] = ()) -> None:
-        """Wake those it concerns, all if the connection has ended, and let the leader's wait end when it is due."""
+    def _wake(self, concerned: Iterable[str] = ()) -> None:
+        """Wake those it concerns, and let the leader's wait end when it is due."""
         if self._conversation is None:
             return
-        if self._conversation.link.state == "closed":
-            concerned = {self._leader, *self._followers}
         for key in concerned:
             if key == self._leader:
                 self._reading.cancel()
