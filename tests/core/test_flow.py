@@ -24,6 +24,7 @@ from cartesia_proto.flow import (
     Operation,
     Outcome,
     Terms,
+    WithoutEcho,
     exchange,
     final_error,
     redirect_target,
@@ -337,3 +338,40 @@ def test_nothing_shows_a_credential() -> None:
     """Attempts and terms can be shown."""
     assert "CANARY" not in repr(Attempt(GET, 0.0, 1.0, "whole", 1, 1))
     assert "random" not in repr(terms())
+
+
+class EchoingDecoder:
+    """Each byte is a letter until the dot; at the end the server repeats the key."""
+
+    finished = False
+
+    def receive_data(self, data: bytes) -> list[str]:
+        """The letters."""
+        self.finished = b"." in data
+        if b"!" in data:
+            raise RateLimitError(status_code=429, message="slow down, sk_car_canary42")
+        return list(data.decode())
+
+    def receive_eof(self) -> list[str]:
+        """The end."""
+        if not self.finished:
+            raise NotFoundError(status_code=404, message="no dot, sk_car_canary42")
+        return ["end"]
+
+
+def test_a_decoder_without_echo() -> None:
+    """Values pass through; an error loses the secrets of the request, and nothing else."""
+    request = Request("GET", "https://a.example/", Headers([("X-API-Key", "sk_car_canary42")]))
+    decoder = WithoutEcho(EchoingDecoder(), request)
+    assert decoder.receive_data(b"ab") == ["a", "b"]
+    assert not decoder.finished
+    with pytest.raises(NotFoundError) as ended:
+        decoder.receive_eof()
+    assert ended.value.message == "no dot, ***"
+    with pytest.raises(RateLimitError) as slow:
+        decoder.receive_data(b"!")
+    assert slow.value.message == "slow down, ***"
+    assert slow.value.__context__ is None
+    assert decoder.receive_data(b".") == ["."]
+    assert decoder.finished
+    assert decoder.receive_eof() == ["end"]
