@@ -36,6 +36,11 @@ _INTEGER_CHARACTERS: Final = 20
 _STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 """A JSON string; also one that never ends, so that searching stays linear."""
 
+_PADDING: Final = ord("=")
+_FOUR_ZEROS: Final = b"AQgw"
+_TWO_ZEROS: Final = b"AEIMQUYcgkosw048"
+"""The padding of base64, and the characters that end in so many zero bits (RFC 4648 section 4, table 1)."""
+
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 
 _ESCAPE: Final = re.compile(
@@ -99,7 +104,7 @@ with suppress(ImportError):
     import pybase64
 
     def _fast_decode(text: bytes | memoryview) -> bytes:
-        return pybase64.b64decode(text, validate=True)
+        return pybase64.b64decode(text, None, True)  # noqa: FBT003 - `validate`, whose name costs half as much again
 
     _decode, _encode = _fast_decode, pybase64.b64encode_as_string
 
@@ -124,7 +129,7 @@ def loads(data: bytes | bytearray | memoryview | str) -> JsonValue:
     """
     try:
         text = data.encode() if isinstance(data, str) else bytes(data)
-        if _nested_too_deeply(text):
+        if len(text) > 2 * MAX_DEPTH and _nested_too_deeply(text):  # what is shorter cannot open and close so many
             raise ValueError(f"it is nested more than {MAX_DEPTH} deep")
         return _parse(text)
     except ValueError as error:  # also JSONDecodeError and UnicodeError; the text itself is not repeated
@@ -203,9 +208,10 @@ def decode_base64(text: str | bytes | memoryview) -> bytes:
         if len(encoded) % 4:
             raise ValueError("its length is not divisible by 4")
         decoded = _decode(encoded)
-        tail = bytes(encoded[-4:])
-        if tail.endswith(b"=") and b2a_base64(a2b_base64(tail), newline=False) != tail:
-            raise ValueError("its padding is not canonical")
+        if encoded and encoded[-1] == _PADDING:  # bits that it leaves over must be zero (section 3.5)
+            two = encoded[-2] == _PADDING
+            if encoded[-3 if two else -2] not in (_FOUR_ZEROS if two else _TWO_ZEROS):
+                raise ValueError("its padding is not canonical")
     except (Base64Error, ValueError) as error:
         raise RemoteProtocolError(f"this is no acceptable base64: {error}") from None
     return decoded

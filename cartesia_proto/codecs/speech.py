@@ -12,6 +12,7 @@ from typing import Final, final
 from attrs import evolve
 
 from cartesia_proto.audio.pcm import SampleAligner
+from cartesia_proto.codecs.chunks import read_chunk
 from cartesia_proto.codecs.events import (
     AudioChunk,
     Done,
@@ -93,6 +94,11 @@ class TTSDecoder:
             raise self._failure.with_traceback(None)
 
     def _receive(self, sent: ServerSentEvent, events: list[SpeechEvent]) -> None:
+        chunk = read_chunk(sent.data) if sent.event != "error" else None
+        if chunk is not None:
+            self._chunk_seen = True
+            events.append(self._whole_samples(chunk))
+            return
         try:
             built = _events(sent)
         except RemoteProtocolError as error:
@@ -122,11 +128,11 @@ class TTSDecoder:
 def _events(sent: ServerSentEvent) -> tuple[TTSEvent, ...]:
     """The JSON decides; a frame that the stream names ``error`` is one even where the JSON does not say so."""
     if sent.event != "error":
-        return parse_events(sent.data)
+        return parse_events(sent.text)
     try:
-        fields = loads(sent.data)
+        fields = loads(sent.text)
     except RemoteProtocolError:
-        fields = sent.data
+        fields = None
     if not isinstance(fields, dict):
-        return build_events({"type": "error", "error": sent.data})
+        return build_events({"type": "error", "error": sent.text})
     return build_events(fields if fields.get("type") else {**fields, "type": "error"})

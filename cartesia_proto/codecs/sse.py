@@ -16,6 +16,9 @@ from cartesia_proto.errors import LocalProtocolError, RemoteProtocolError
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 """Dropped at the very start of a stream, and only there (HTML standard section 9.2.6)."""
 
+_DATA: Final = b"data: "
+"""How the service begins a line of data (protocol section 3.1); the standard allows the space to be missing."""
+
 
 @frozen
 class ServerSentEvent:
@@ -23,13 +26,18 @@ class ServerSentEvent:
 
     Attributes:
         event: its type, ``message`` where the stream named none.
-        data: its data lines, joined by line feeds.
+        data: its data lines, joined by line feeds, as they were received.
         id: the last event id seen so far in the stream, which persists from event to event.
     """
 
     event: str
-    data: str
+    data: bytes
     id: str
+
+    @property
+    def text(self) -> str:
+        """The data, decoded; where it is no UTF-8 there are replacement characters."""
+        return _text(self.data)
 
 
 @final
@@ -47,13 +55,14 @@ class SSEDecoder:
     def __init__(self, line_limit: int, event_limit: int) -> None:
         self._line_limit = line_limit
         self._event_limit = event_limit
-        self._line = bytearray()
+        self._line = bytearray()  # the beginning of one, as far as it has arrived
         self._after_carriage_return = False
         self._first_line = True
         self._ended = False
         self._failure: RemoteProtocolError | None = None
         self._event = b""
-        self._data = bytearray()  # every data line with a line feed after it
+        self._data: list[bytes] = []  # every data line of the event
+        self._data_size = 0  # of those lines, with what joins them
         self._id = b""
 
     @property
@@ -71,17 +80,14 @@ class SSEDecoder:
         self._check()
         if self._ended:
             raise LocalProtocolError("the event stream has ended: receive_eof was called")
-        if self._after_carriage_return and data:  # a line feed now belongs to the line end before it
-            data = data.removeprefix(b"\n")
-            self._after_carriage_return = False
-        self._after_carriage_return = self._after_carriage_return or data.endswith(b"\r")
+        *whole, last = self._with_line_feeds(data).split(b"\n")
         events: list[ServerSentEvent] = []
-        for piece in data.splitlines(keepends=True):
-            self._receive_piece(piece, events)
+        for line in whole:
+            self._receive_line(self._take_begun() + line if self._line else line, events)
             if self._failure is not None:
-                self._line.clear()
-                self._data.clear()
-                break
+                return events
+        self._line += last
+        self._check_line(self._line)
         return events
 
     def receive_eof(self) -> None:
@@ -97,26 +103,44 @@ class SSEDecoder:
         if self._failure is not None:
             raise self._failure.with_traceback(None)
 
-    def _receive_piece(self, piece: bytes, events: list[ServerSentEvent]) -> None:
-        """A line, or as much of one as has arrived."""
-        content = piece.rstrip(b"\r\n")
-        self._line += content
-        if len(self._line) > self._line_limit:
-            self._failure = RemoteProtocolError(f"a line of the event stream exceeds {self._line_limit} bytes")
-        elif len(content) < len(piece):
-            line = bytes(self._line)
-            self._line.clear()
-            self._receive_line(line, events)
+    def _with_line_feeds(self, data: bytes) -> bytes:
+        """The same lines with a line feed after each, whatever the three kinds of ends were."""
+        if self._after_carriage_return and data:  # a line feed now belongs to the line end before it
+            data = data.removeprefix(b"\n")
+            self._after_carriage_return = False
+        if b"\r" not in data:
+            return data
+        self._after_carriage_return = data.endswith(b"\r")
+        return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+    def _take_begun(self) -> bytes:
+        begun = bytes(self._line)
+        self._line.clear()
+        return begun
+
+    def _check_line(self, line: bytes | bytearray) -> None:
+        if len(line) > self._line_limit:
+            self._fail(f"a line of the event stream exceeds {self._line_limit} bytes")
+
+    def _fail(self, words: str) -> None:
+        self._failure = RemoteProtocolError(words)
+        self._line.clear()
+        self._data.clear()
 
     def _receive_line(self, line: bytes, events: list[ServerSentEvent]) -> None:
+        self._check_line(line)
+        if self._failure is not None:
+            return
         if self._first_line:
             self._first_line = False
             line = line.removeprefix(BYTE_ORDER_MARK)
         if not line:
             self._dispatch(events)
-            return
-        name, _, value = line.partition(b":")
-        self._receive_field(name, value.removeprefix(b" "))
+        elif line.startswith(_DATA):  # nearly every one
+            self._receive_data_line(line[len(_DATA) :])
+        else:
+            name, _, value = line.partition(b":")
+            self._receive_field(name, value.removeprefix(b" "))
 
     def _receive_field(self, name: bytes, value: bytes) -> None:
         match name:
@@ -130,17 +154,18 @@ class SSEDecoder:
                 pass
 
     def _receive_data_line(self, value: bytes) -> None:
-        self._data += value + b"\n"
-        if len(self._data) - 1 > self._event_limit:  # the last line feed is not part of the data
-            self._failure = RemoteProtocolError(f"the data of an event exceeds {self._event_limit} bytes")
+        self._data_size += len(value) + bool(self._data)
+        self._data.append(value)
+        if self._data_size > self._event_limit:
+            self._fail(f"the data of an event exceeds {self._event_limit} bytes")
 
     def _dispatch(self, events: list[ServerSentEvent]) -> None:
         if self._data:
-            event, data = _text(self._event) or "message", _text(self._data[:-1])
-            events.append(ServerSentEvent(event=event, data=data, id=_text(self._id)))
+            events.append(ServerSentEvent(_text(self._event) or "message", b"\n".join(self._data), _text(self._id)))
+            self._data = []
+            self._data_size = 0
         self._event = b""
-        self._data.clear()
 
 
-def _text(value: bytes | bytearray) -> str:
+def _text(value: bytes) -> str:
     return value.decode("utf-8", "replace")

@@ -36,7 +36,7 @@ from cartesia_proto.sessions.events import (
     overflow_error,
 )
 from cartesia_proto.sessions.settings import LockedSettings
-from cartesia_proto.sessions.states import OVER, TRANSITIONS, Input, State, step
+from cartesia_proto.sessions.states import LISTENING, OVER, Input, State, step
 from cartesia_proto.speech import GenerationConfig
 
 FLUSH: Final[None] = None
@@ -199,7 +199,7 @@ class TTSContext:
     @property
     def listening(self) -> bool:
         """Whether a frame may be for this context: the server has heard of it, and it is not over."""
-        return Input.FRAME in TRANSITIONS[self.state]
+        return self.state in LISTENING
 
     def deadline(self) -> float | None:
         """When the context has been silent for too long, in monotonic seconds; None where nothing is awaited."""
@@ -236,6 +236,11 @@ class TTSContext:
             return self.fail(Input.ERROR, found, now)
         return [event for part in built for event in self._received(part, now)]
 
+    def receive_chunk(self, chunk: AudioChunk, now: float) -> SpeechEvent:
+        """The event of a frame for this context that is known to be a chunk, and nothing but that."""
+        self._last_activity = now
+        return self._audio(chunk, now)
+
     def _received(self, event: TTSEvent, now: float) -> list[ContextEvent]:
         match event:
             case Done():
@@ -252,11 +257,12 @@ class TTSContext:
                 return [evolve(event, context_id=self.id)]
 
     def _audio(self, chunk: AudioChunk, now: float) -> SpeechEvent:
-        audio = self._samples.align(chunk.audio)
-        self._audio_bytes += len(chunk.audio)
+        received = chunk.audio
+        audio = self._samples.align(received)
+        self._audio_bytes += len(received)
         if audio and self.timing.first_audio_at is None:
             self.timing = evolve(self.timing, first_audio_at=now)
-        if audio is chunk.audio and chunk.context_id == self.id:
+        if audio is received and chunk.context_id == self.id:
             return chunk
         return evolve(chunk, audio=audio, context_id=self.id)
 

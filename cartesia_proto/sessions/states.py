@@ -90,6 +90,11 @@ TRANSITIONS: Final[Mapping[State, Mapping[Input, State]]] = {
 """What follows what. An input without an entry is illegal when the user said it, and changes nothing otherwise."""
 
 
+LISTENING: Final = tuple(state for state in State if Input.FRAME in TRANSITIONS[state])
+"""States in which a frame may be for the context: the server has heard of it, and it is not over. A tuple, because
+looking into one asks no enumeration for its hash, which is slow; this is done for every frame."""
+
+
 def step(state: State, input: Input) -> State | None:
     """The state after an input, or None where the user may not say it.
 

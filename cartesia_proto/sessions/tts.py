@@ -15,6 +15,7 @@ from heapq import heapify, heappop, heappush, heapreplace
 from typing import Final, Unpack, final
 
 from cartesia_proto.codecs import json
+from cartesia_proto.codecs.chunks import read_chunk
 from cartesia_proto.codecs.events import ErrorEvent, build_events
 from cartesia_proto.config import Config
 from cartesia_proto.errors import CartesiaError, ConnectionLost, JsonValue, LocalProtocolError, RemoteProtocolError
@@ -23,7 +24,7 @@ from cartesia_proto.sessions.context import TTSContext
 from cartesia_proto.sessions.events import ContextEvent
 from cartesia_proto.sessions.handshake import CredentialsIn, WebSocketRequest, websocket_request
 from cartesia_proto.sessions.settings import ContextSettings, lock_settings
-from cartesia_proto.sessions.states import Input
+from cartesia_proto.sessions.states import LISTENING, Input
 
 RETIRED_IDS: Final = 1024
 """How many ended ids are remembered, so that they are not used again (protocol section 4.5); our choice."""
@@ -62,6 +63,11 @@ class TTSSession:
     def open_contexts(self) -> tuple[TTSContext, ...]:
         """Contexts that have not ended, in the order they were opened."""
         return tuple(self._contexts.values())
+
+    @property
+    def idle(self) -> bool:
+        """Whether no context is open; told at once, however many are."""
+        return not self._contexts
 
     @property
     def lost(self) -> ConnectionLost | None:
@@ -103,12 +109,20 @@ class TTSSession:
         A message for an id that is not open is counted and dropped. One without an id belongs to the only open
         context. An error without an id, or a text that is no JSON object, ends every open context.
         """
+        data = message if isinstance(message, bytes) else _in_bytes(message)
+        chunk = read_chunk(data)
+        if chunk is not None and chunk.context_id:
+            context = self._contexts.get(chunk.context_id)
+            if context is not None and context.state in LISTENING:
+                return [context.receive_chunk(chunk, now)]
+            self.dropped_frames += 1
+            return []
         try:
-            fields = json.loads(message)
+            fields = json.loads(data)
         except RemoteProtocolError as error:
-            return self._fail_all(Input.ERROR, self._no_event(message, str(error)), now)
+            return self._fail_all(Input.ERROR, self._no_event(data, str(error)), now)
         if not isinstance(fields, dict):
-            return self._fail_all(Input.ERROR, self._no_event(message, "it is no JSON object"), now)
+            return self._fail_all(Input.ERROR, self._no_event(data, "it is no JSON object"), now)
         if fields.get("context_id") in (None, ""):
             return self._receive_unaddressed(fields, now)
         return self._deliver(self._addressee(fields["context_id"]), fields, now)
@@ -195,10 +209,9 @@ class TTSSession:
     def _fail_all(self, input: Input, error: CartesiaError, now: float) -> list[ContextEvent]:
         return [event for context in self.open_contexts for event in context.fail(input, copy(error), now)]
 
-    def _no_event(self, message: str | bytes | memoryview, reason: str) -> RemoteProtocolError:
+    def _no_event(self, message: bytes, reason: str) -> RemoteProtocolError:
         """The error of a text that is no event; the first versions sent bare error texts (protocol section 4.1)."""
-        text = message if isinstance(message, str) else bytes(message).decode("utf-8", "replace")
-        safe = self.without_secrets(text)
+        safe = self.without_secrets(message.decode("utf-8", "replace"))
         shown = safe[:SHOWN] + ("…" if len(safe) > SHOWN else "")
         words = f"the server sent {shown!r}, which is no event: {reason}"
         return RemoteProtocolError(words, path="$", scope="connection")
@@ -220,6 +233,11 @@ class TTSSession:
         while (id := _uuid(number)) in self._contexts or id in self._retired_ids:
             number += 1
         return id
+
+
+def _in_bytes(message: str | memoryview) -> bytes:
+    """A message as it travelled; a lone surrogate, which cannot have, as what is no UTF-8 either."""
+    return message.encode("utf-8", "surrogatepass") if isinstance(message, str) else message.tobytes()
 
 
 def _uuid(number: int) -> str:

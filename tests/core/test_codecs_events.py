@@ -32,7 +32,7 @@ EVENTS: list[tuple[dict[str, JsonValue], tuple[TTSEvent, ...]]] = [
         },
         (AudioChunk(b"\0\1\2", "c", 41.0, 206, extra={"x": 1}),),
     ),
-    ({"type": "chunk", "data": "", "flush_id": 2}, (AudioChunk(b"", flush_id=2),)),
+    ({"type": "chunk", "data": "", "step_time": 38.2, "flush_id": 2}, (AudioChunk(b"", step_time=38.2, flush_id=2),)),
     (
         {"type": "chunk", "data": "AAEC", "done": True, "context_id": "c", "status_code": 200},
         (AudioChunk(b"\0\1\2", "c", None, 200), Done("c", 200)),

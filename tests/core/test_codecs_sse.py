@@ -11,7 +11,7 @@ def _decoder() -> SSEDecoder:
 
 
 def _message(data: str, event: str = "message", id: str = "") -> ServerSentEvent:
-    return ServerSentEvent(event=event, data=data, id=id)
+    return ServerSentEvent(event=event, data=data.encode(), id=id)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def _message(data: str, event: str = "message", id: str = "") -> ServerSentEvent
         (b"\xef\xbb\xbfdata: a\n\n", [_message("a")]),
         (b"\xef\xbb\xbf\xef\xbb\xbfdata: a\n\ndata: b\n\n", [_message("b")]),
         (b"data: a\n\n\xef\xbb\xbfdata: b\n\n", [_message("a")]),
-        (b"data: \xff\xc3\ndata: \xc3\xa9\n\n", [_message("\ufffd\ufffd\né")]),
+        (b"data: \xff\xc3\ndata: \xc3\xa9\n\n", [ServerSentEvent("message", b"\xff\xc3\n\xc3\xa9", "")]),
         (b"data: a\n", []),
         (b"data: a", []),
         (b"\n\n\n", []),
@@ -50,6 +50,11 @@ def test_streams(stream: bytes, events: list[ServerSentEvent]) -> None:
     decoder = _decoder()
     assert [event for byte in stream for event in decoder.receive_data(bytes([byte]))] == events
     decoder.receive_eof()
+
+
+def test_data_as_text() -> None:
+    """Bytes that are no UTF-8 become replacement characters, as the standard has it."""
+    assert ServerSentEvent("message", b"\xff\xc3\n\xc3\xa9", "").text == "\ufffd\ufffd\né"
 
 
 def test_carriage_return_and_line_feed_apart() -> None:

@@ -73,6 +73,19 @@ def _audio(context: TTSContext, audio: bytes, now: float = 0.0) -> list[ContextE
     return _hear(context, now, type="chunk", data=encode_base64(audio), done=False, status_code=206)
 
 
+def test_a_chunk_that_was_read_already() -> None:
+    """It is taken as its message would be: whole samples, under this context's id, and it is a sign of life."""
+    context = _context(stall_timeout=5.0)
+    context.push("Hello", 0.0)
+    chunk = AudioChunk(b"\0\1", "c")
+    assert context.receive_chunk(chunk, 2.0) is chunk
+    assert context.deadline() == 7.0
+    assert context.receive_chunk(AudioChunk(b"\2", "c"), 3.0) == AudioChunk(b"", "c")
+    assert context.receive_chunk(AudioChunk(b"\3", "c"), 3.0) == AudioChunk(b"\2\3", "c")
+    assert context.timing.first_audio_at == 2.0
+    assert context.unspoken().audio_bytes == 4
+
+
 # What it says.
 
 

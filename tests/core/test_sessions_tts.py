@@ -57,6 +57,11 @@ def _chunk(context_id: str, data: str = "AAA=") -> str:
     return _frame(type="chunk", data=data, context_id=context_id)
 
 
+def _usual(context_id: str | None) -> str:
+    """A chunk of exactly the shape that the hot path takes."""
+    return _frame(type="chunk", data="AAA=", done=False, context_id=context_id)
+
+
 def _failure(event: ContextEvent) -> CartesiaError:
     assert isinstance(event, Failed)
     return event.error
@@ -78,6 +83,7 @@ def test_messages_in_any_form(form: Callable[[str], str | bytes | memoryview]) -
     session = _session()
     _speaking(session, "a")
     assert session.receive(form(_chunk("a")), 0.0) == [AudioChunk(b"\0\0", "a")]
+    assert session.receive(form(_usual("a")), 0.0) == [AudioChunk(b"\0\0", "a")]
     assert session.receive(form(_frame(type="done", done=True, context_id="a")), 0.0) == [Done("a")]
 
 
@@ -86,13 +92,32 @@ def test_contexts_interleave() -> None:
     session = _session()
     first, second = _speaking(session, "a", "b")
     assert list(session.open_contexts) == [first, second]
+    assert not session.idle
     assert session.receive(_chunk("b"), 0.0) == [AudioChunk(b"\0\0", "b")]
     assert session.receive(_chunk("a", "AQE="), 0.0) == [AudioChunk(b"\1\1", "a")]
     assert session.receive(_frame(done=True, context_id="a"), 0.0) == [Done("a")]
     assert list(session.open_contexts) == [second]
     assert session.receive(_frame(error="no", context_id="b"), 0.0) == [second.terminal]
     assert list(session.open_contexts) == []
+    assert session.idle
     assert session.dropped_frames == 0
+
+
+def test_usual_chunks_find_their_context() -> None:
+    """The hot path and the plain one agree on who a chunk is for, and that late ones are counted and dropped."""
+    session = _session()
+    first, second = _speaking(session, "a", "b")
+    session.context(**SETTINGS, context_id="new")
+    assert session.receive(_usual("b"), 1.0) == [AudioChunk(b"\0\0", "b")]
+    assert second.timing.first_audio_at == 1.0
+    assert session.receive(_usual(None), 1.0) == []
+    assert session.receive(_usual("new"), 1.0) == []
+    assert session.dropped_frames == 2
+    first.cancel(1.0)
+    assert session.receive(_usual("a"), 1.0) == []
+    assert session.dropped_frames == 3
+    assert session.receive(_usual(None), 1.0) == [AudioChunk(b"\0\0", "b")]
+    assert session.receive(_usual(""), 1.0) == [AudioChunk(b"\0\0", "b")]
 
 
 @pytest.mark.parametrize("id", ["other", "A", 5, True, ["a"], {"id": "a"}, 0, False, "new", "ended"])
@@ -193,7 +218,7 @@ def test_a_malformed_frame_without_an_id() -> None:
         ('{"context_id":"a","step_time":NaN}', "no acceptable JSON"),
         ("[" * 1000, "nested more than"),
         ("x" * 1000, "'" + "x" * 200 + "…'"),
-        ("\ud800", r"'\ud800'"),
+        ("\ud800", "'\ufffd\ufffd\ufffd'"),
     ],
 )
 def test_what_is_no_event(message: str | bytes | memoryview, shown: str) -> None:

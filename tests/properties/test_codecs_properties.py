@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cartesia_proto.codecs import json as installed
-from cartesia_proto.codecs.events import SpeechEvent
+from cartesia_proto.codecs.chunks import read_chunk
+from cartesia_proto.codecs.events import SpeechEvent, parse_events
 from cartesia_proto.codecs.failures import error_from_event, error_from_response
 from cartesia_proto.codecs.multipart import MultipartDecoder, ReceivedPart, encode
 from cartesia_proto.codecs.speech import TTSDecoder
@@ -293,3 +294,51 @@ def test_every_error_event_is_an_error(fields: dict[str, JsonValue]) -> None:
     error = error_from_event(fields, "context")
     assert isinstance(error, ApiError)
     assert 400 <= error.status_code <= 599
+
+
+PIECES = [
+    *(bytes([byte]) for byte in b'{}[],: "\\0'),
+    *(b"\xff", b'"type":"chunk"', b'"done":false', b'"data":"', b'"data": "', b'"data"', b"AAAA", b"AAA=", b"AB=="),
+    *(b'"context_id":"c"', b'"step_time":1', b'"x":', b"null", b"d\\u0061ta"),
+]
+"""What chunks are made of, and what could be mistaken for it."""
+
+names = st.sampled_from(["type", "data", "done", "context_id", "step_time", "status_code", "flush_id", "x", 'x"data'])
+leaves = st.sampled_from(["chunk", "AAECAw==", "AAE=", "AAF=", "", "data", '"data":"', False, True, None, 0, 1.5, -1])
+members = st.dictionaries(names, leaves | st.dictionaries(names, leaves, max_size=3), max_size=7)
+usual = st.just({"type": "chunk", "data": "AAECAw==", "done": False})
+
+
+@given(
+    usual,
+    members,
+    st.sampled_from([(",", ":"), (", ", ": "), (",", ": ")]),
+    st.lists(st.tuples(st.integers(0, 200), st.sampled_from(PIECES)), max_size=2),
+)
+@settings(max_examples=300, deadline=None)
+def test_the_hot_path_equals_the_plain_one(
+    fields: dict[str, JsonValue],
+    more: dict[str, JsonValue],
+    separators: tuple[str, str],
+    changes: list[tuple[int, bytes]],
+) -> None:
+    """What `read_chunk` takes, it takes as the plain path does; near misses of every kind are left to that."""
+    message = json.dumps({**more, **fields, **more}, separators=separators).encode()
+    for place, piece in changes:
+        message = message[:place] + piece + message[place + len(piece) :]
+    _assert_equal_paths(message)
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=14))
+@settings(max_examples=200, deadline=None)
+def test_the_hot_path_equals_the_plain_one_on_rubble(pieces: list[bytes]) -> None:
+    """The same for what is hardly JSON."""
+    _assert_equal_paths(b'{"type":"chunk","done":false,' + b"".join(pieces) + b"}")
+    _assert_equal_paths(b"".join(pieces))
+
+
+def _assert_equal_paths(message: bytes) -> None:
+    chunk = read_chunk(message)
+    if chunk is not None:
+        assert repr(parse_events(message)) == repr((chunk,))
+        assert parse_events(message) == (chunk,)
