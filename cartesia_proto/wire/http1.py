@@ -85,6 +85,7 @@ class ClientLink(HttpLink[ResponseHead | BodyData | EndOfBody]):
 
     def __init__(self, timeout: float, limits: Limits) -> None:
         super().__init__(h11.Connection(h11.CLIENT, limits.head), timeout, limits)
+        self._method = ""
 
     @property
     def response_started(self) -> bool:
@@ -117,6 +118,7 @@ class ClientLink(HttpLink[ResponseHead | BodyData | EndOfBody]):
         """
         self._require("send_request", legal=self.reusable)
         head = _request_head(request, content_length)
+        self._method = request.method
         self._begin_message(now, content_length)
         self._queue(head)
 
@@ -128,6 +130,11 @@ class ClientLink(HttpLink[ResponseHead | BodyData | EndOfBody]):
                 further use.
         """
         self._end("end_request")
+
+    def _is_chunked(self, event: h11.Request | h11.Response) -> bool:
+        """As RFC 9112 section 6.3 has it; h11 has refused every transfer coding but this."""
+        bodiless = self._method == "HEAD" or (isinstance(event, h11.Response) and event.status_code in _BODILESS)
+        return not bodiless and any(name == b"transfer-encoding" for name, _ in event.headers)
 
     def _received(self, event: h11.Event) -> ResponseHead | BodyData | EndOfBody | None:
         match event:

@@ -5,6 +5,8 @@ from contextlib import suppress
 from itertools import pairwise
 from typing import TypeVar
 
+import pytest
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -105,6 +107,42 @@ def test_events_do_not_depend_on_how_a_response_is_cut(stream: bytes, cuts: list
         events = heard(link, cut)
         told.append((merged(events), link.state))
     assert told[0] == told[1] == told[2]
+
+
+sizes = st.sampled_from([b"%x", b"%X", b"000%x", b"%x;ext=1", b"%x ", b"+%x", b"%x\n"])
+METHODS: list[Method] = ["GET", "HEAD"]
+line_ends = st.sampled_from([b"\r\n"] * 8 + [b"\n", b"\r", b"", b"x\r\n"])
+chunks = st.tuples(st.just(b"%x") | sizes, line_ends, st.binary(max_size=40), line_ends).map(
+    lambda parts: (parts[0] % len(parts[2])) + parts[1] + parts[2] + parts[3]
+)
+lasts = st.sampled_from([b"0\r\n\r\n", b"0\r\nA: b\r\n\r\n", b"", b"0", b"0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"])
+chunked_bodies = st.tuples(st.lists(chunks, max_size=6).map(b"".join), lasts).map(b"".join)
+
+
+@settings(max_examples=200)
+@given(
+    head=st.sampled_from([b"HTTP/1.1 200", b"HTTP/1.1 204", b"HTTP/1.0 200", b"HTTP/1.1 100\r\n\r\nHTTP/1.1 500"]),
+    body=chunked_bodies,
+    cuts=st.lists(st.integers(0, 500), max_size=8),
+    method=st.sampled_from(METHODS),
+    broken=st.booleans(),
+)
+def test_splitting_chunks_equals_h11(head: bytes, body: bytes, cuts: list[int], method: Method, broken: bool) -> None:
+    """A body that is split in place tells the same data and the same end as one that h11 reads alone."""
+    stream = pieces(head + b"\r\nTransfer-Encoding: chunked\r\n\r\n" + body, cuts)
+    told: list[tuple[list[object], str]] = []
+    for splitting in (True, False):
+        with pytest.MonkeyPatch.context() as patch:
+            if not splitting:
+                patch.setattr(ClientLink, "_is_chunked", HttpLink.__dict__["_is_chunked"])
+            link = ClientLink(10.0, LIMITS)
+            link.send(evolve(GET, method=method), 0.0)
+            for piece in stream:
+                link.receive_data(piece, 1.0)
+            if broken:
+                link.connection_lost(2.0)
+            told.append((merged(heard(link, [])), link.state))
+    assert told[0] == told[1]
 
 
 @settings(max_examples=100)
