@@ -4,8 +4,8 @@ This module knows the verbs, their arguments and their order. It must not know h
 multiplexer does. No function here is asynchronous: what can be awaited is a coroutine of the multiplexer's.
 """
 
-from collections.abc import Callable, Coroutine, Generator, Mapping
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import Literal, Never, Protocol, Self, TypeAlias, TypeVar, Unpack, final, overload
 
@@ -14,8 +14,6 @@ from cartesia_proto.codecs.events import SpeechEvent
 from cartesia_proto.config import Config
 from cartesia_proto.contexts import ConversationContext
 from cartesia_proto.conversation import TTSConversation
-from cartesia_proto.errors import LocalProtocolError
-from cartesia_proto.sessions.events import ContextEnded
 from cartesia_proto.sessions.settings import ContextSettings
 from cartesia_proto.speech import GenerationConfig
 
@@ -40,9 +38,13 @@ class Multiplexer(Protocol):
         ...
 
     def say(
-        self, ready: Callable[[], TTSConversation | None], say: Saying, check: Callable[[], None]
+        self, id: str, ready: Callable[[], TTSConversation | None], say: Saying, check: Callable[[], None]
     ) -> Coroutine[object, Never, None]:
-        """Say something on the conversation that is ready, or on a new connection's; once that is written, check."""
+        """Say something on the conversation that is ready, or on a new connection's; once that is written, check.
+
+        Where a change concerns the id while a connection is being made, that is waited for no longer, if what is
+        `ready` then raises.
+        """
         ...
 
     def change(self, change: Callable[[float], set[str]]) -> Coroutine[object, Never, None]:
@@ -52,7 +54,10 @@ class Multiplexer(Protocol):
     def next(
         self, id: str, take: Callable[[], T | None], alone: AbstractContextManager[None], first: Step[None] | None
     ) -> Coroutine[object, Never, T]:
-        """Take the first step, then wait until something is taken; try when something comes for the id."""
+        """Take the first step, then wait until something is taken; try when something comes for the id.
+
+        A first step that raises `ContextEnded` is no failure: what is taken tells how it ended.
+        """
         ...
 
     def attempt(self, step: Step[T], change: Callable[[float], set[str]]) -> Coroutine[object, Never, T]:
@@ -196,48 +201,19 @@ class AsyncTTSWebSocketContext(ConversationContext, AbstractAsyncContextManager[
             say(self._open(conversation), now)
             return True
 
-        return self._multiplexer.say(self._ready, opened, self._check_sent)
-
-    def _ready(self) -> TTSConversation | None:
-        """The conversation it is on, None where it is on none yet.
-
-        Raises:
-            ContextEnded: it was cancelled before it was on one.
-            LocalProtocolError: its whole text is known.
-        """
-        self._check_not_cancelled()
-        if self._transcript is not None:
-            raise LocalProtocolError(f"the whole text of context {self.id} was given: nothing can be said besides")
-        return self._conversation
+        return self._multiplexer.say(self.id, self._ready, opened, self._check_sent)
 
     def _say_first(self) -> Coroutine[object, Never, None]:
         """Open the context, and say the text that was known from the beginning; where that fails, reading tells."""
-        return self._multiplexer.say(lambda: self._conversation, self._begin, lambda: None)
 
-    def _begin(self, conversation: TTSConversation, now: float) -> bool:
-        with suppress(ContextEnded):
-            conversation = self._open(conversation)
-            transcript, self._transcript = self._transcript, None
-            if transcript is not None:
-                conversation.finish(self._context, now, transcript)
-                return True
-        return False
+        def begun(conversation: TTSConversation, now: float) -> bool:
+            self._begin(conversation, now)
+            return True
 
-    def _leave_begun(self, now: float) -> set[str]:
-        """Leave, unless the context has not begun: then it can be tried again."""
-        return set() if self._conversation is None else self._leave(now)
+        return self._multiplexer.say(self.id, self._ready_to_begin, begun, lambda: None)
 
     def _next(self, take: Callable[[], T | None]) -> Coroutine[object, Never, T]:
-        begun = (self._transcript is None and self._conversation is not None) or self.terminal is not None
-        return self._multiplexer.next(self.id, take, self._alone(), None if begun else self._say_first)
-
-    @contextmanager
-    def _alone(self) -> Generator[None, None, None]:
-        self._begin_reading()
-        try:
-            yield
-        finally:
-            self._reading = False
+        return self._multiplexer.next(self.id, take, self._alone, None if self._begun else self._say_first)
 
     def _event(self) -> SpeechEvent | None:
         """The next event, None where there is none yet."""
@@ -277,7 +253,7 @@ class AsyncTTSWebSocket(AbstractAsyncContextManager["AsyncTTSWebSocket"]):
             CartesiaError: no connection could be made; the next context tries again.
             LocalProtocolError: the WebSocket or its client is closed, or there are no credentials.
         """
-        return self._multiplexer.say(lambda: None, _nothing, lambda: None)
+        return self._multiplexer.say("", lambda: None, _nothing, lambda: None)
 
     def run(self) -> Coroutine[object, Never, None]:
         """Connect unless there is a connection, and read until it has ended, for others to receive.

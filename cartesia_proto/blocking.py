@@ -4,8 +4,8 @@ This module knows the verbs, their arguments and their order; `awaiting` is the 
 how anything is waited for, nor whose turn it is: a transport's multiplexer does.
 """
 
-from collections.abc import Callable, Generator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, suppress
 from types import TracebackType
 from typing import Literal, Protocol, Self, TypeAlias, Unpack, final, overload
 
@@ -23,6 +23,9 @@ Saying: TypeAlias = Callable[[TTSConversation, float], None]
 
 Taking: TypeAlias = Callable[[], list[SpeechEvent] | None]
 """Takes events: none at the end, None where there is none yet."""
+
+Ready: TypeAlias = Callable[[], TTSConversation | None]
+"""The conversation that a context is on, None before it is on one; raises where it was cancelled before."""
 
 Step: TypeAlias = Callable[[], None]
 """Something to be done at its turn."""
@@ -46,8 +49,11 @@ class Multiplexer(Protocol):
         """End every context, say goodbye, and connect no more. Never raises."""
         ...
 
-    def say(self, conversation: TTSConversation | None, say: Saying, check: Step) -> None:
-        """Say something on a conversation, or on that of a connection made if need be; when it is written, check."""
+    def say(self, id: str, ready: Ready, say: Saying, check: Step) -> None:
+        """Say something on the conversation that is ready, or on a new connection's; once that is written, check.
+
+        A connection is waited for no longer than until a change concerns the id, if what is `ready` then raises.
+        """
         ...
 
     def change(self, change: Callable[[float], set[str]]) -> None:
@@ -142,13 +148,17 @@ class TTSWebSocketContext(ConversationContext):
         return self._next(self._batch)
 
     def __enter__(self) -> Self:
-        """The context itself. Where its whole text is known, send it.
+        """The context itself. Where its whole text is known, send it; if that was begun and is interrupted, leave.
 
         Raises:
-            CartesiaError: no connection could be made.
+            CartesiaError: no connection could be made; it can be tried again.
         """
-        if self._transcript is not None:
-            self._say_first()
+        if self._transcript is not None and self.terminal is None:
+            try:
+                self._say_first()
+            except BaseException:
+                self._multiplexer.change(self._leave_begun)
+                raise
         return self
 
     def __exit__(
@@ -169,41 +179,25 @@ class TTSWebSocketContext(ConversationContext):
             CartesiaError: what the context failed by, after the events before it; or no connection could be made.
             LocalProtocolError: another thread reads the context.
         """
-        event = self._next(self._one)
-        if not event:
+        if (event := self._at_hand()) is not None:
+            return event
+        events = self._next(self._one)
+        if not events:
             raise StopIteration
-        return event[0]
+        return events[0]
 
     def _say(self, say: Saying) -> None:
-        self._check_not_cancelled()
-        if self._transcript is not None:
-            self._say_first()
         self._multiplexer.say(
-            self._conversation, lambda conversation, now: say(self._open(conversation), now), self._check_sent
+            self.id, self._ready, lambda conversation, now: say(self._open(conversation), now), self._check_sent
         )
 
     def _say_first(self) -> None:
         """Open the context, and say the text that was known from the beginning; where that fails, reading tells."""
-        self._multiplexer.say(self._conversation, self._begin, lambda: None)
-
-    def _begin(self, conversation: TTSConversation, now: float) -> None:
         with suppress(ContextEnded):
-            conversation = self._open(conversation)
-            transcript, self._transcript = self._transcript, None
-            if transcript is not None:
-                conversation.finish(self._context, now, transcript)
+            self._multiplexer.say(self.id, self._ready_to_begin, self._begin, lambda: None)
 
     def _next(self, take: Taking) -> list[SpeechEvent]:
-        begun = self.terminal is not None or (self._conversation is not None and self._transcript is None)
-        return self._multiplexer.next(self.id, take, self._alone(), None if begun else self._say_first)
-
-    @contextmanager
-    def _alone(self) -> Generator[None, None, None]:
-        self._begin_reading()
-        try:
-            yield
-        finally:
-            self._reading = False
+        return self._multiplexer.next(self.id, take, self._alone, None if self._begun else self._say_first)
 
     def _one(self) -> list[SpeechEvent] | None:
         """The next event, none at the end, None where there is none yet."""

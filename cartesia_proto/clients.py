@@ -1,4 +1,4 @@
-"""What awaiting clients share, beside the calls that every client has: configuration, and WebSockets.
+"""What clients share, beside the calls that each has: configuration, WebSockets, and how one is made of another.
 
 This module knows how a client is derived from another, and what its resources are. It must not know how anything
 travels: each transport's own client, which stands on this, does.
@@ -10,7 +10,7 @@ from copy import copy
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from cartesia_proto.api import Api
-from cartesia_proto.call import AsyncStream, Awaiting, Call, PageCall, Plan, StreamCall
+from cartesia_proto.call import AsyncStream, Awaiting, Blocking, C_co, Call, PageCall, Plan, Stream, StreamCall
 from cartesia_proto.config import Config
 from cartesia_proto.pages import AsyncPages
 
@@ -18,17 +18,21 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
     from typing import Never
 
-    from cartesia_proto.awaiting import AsyncTTSWebSocket, Multiplexer
+    from cartesia_proto.awaiting import AsyncTTSWebSocket
+    from cartesia_proto.awaiting import Multiplexer as AwaitingMultiplexer
+    from cartesia_proto.blocking import Multiplexer as BlockingMultiplexer
+    from cartesia_proto.blocking import TTSWebSocket
     from cartesia_proto.conversation import WebSocketOptions
     from cartesia_proto.websocket_tts import WebSocketTTS
 
 A = TypeVar("A")
+B = TypeVar("B")
 E = TypeVar("E")
 T = TypeVar("T")
 
 
-class AwaitingClient(Api[Awaiting]):
-    """The base of every client whose answers are awaited.
+class Client(Api[C_co]):
+    """The base of every client that a transport makes.
 
     Args:
         config: holds for every request.
@@ -42,6 +46,99 @@ class AwaitingClient(Api[Awaiting]):
         self._config = config
         self._random = random
 
+    def with_options(
+        self,
+        *,
+        timeout: float | None = None,
+        max_retries: int | None = None,
+        version: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Self:
+        """A client like this one with other defaults, on the same connections: closing either closes both.
+
+        Args:
+            timeout, max_retries, version: None keeps what holds here.
+            headers: added to those sent with every request.
+
+        Raises:
+            LocalProtocolError: a value is malformed.
+        """
+        other = copy(self)
+        other._config = self._config.with_options(  # noqa: SLF001 - of the same class
+            timeout=timeout, max_retries=max_retries, version=version, headers=headers
+        )
+        return other
+
+
+class BlockingClient(Client[Blocking]):
+    """The base of every client whose answers are values."""
+
+    __slots__ = ()
+
+    @property
+    def runner(self) -> Blocking:
+        """The client itself."""
+        return self
+
+    @property
+    def tts(self) -> "WebSocketTTS[Blocking, TTSWebSocket]":
+        """Text to speech."""
+        from cartesia_proto.websocket_tts import WebSocketTTS  # noqa: PLC0415 - on first access, as every resource
+
+        return WebSocketTTS(self, self._websocket)
+
+    def call(self, plan: Plan[B, object]) -> B:
+        """Run any call: what ``client.voices.get(…)`` does with the value that ``Voices.get(…)`` makes.
+
+        Raises:
+            CartesiaError: the call's final error; the client stays usable.
+            LocalProtocolError: the client is closed, or the call lacks something it needs.
+            OSError: a file to be sent cannot be opened or read.
+        """
+        return plan.run_blocking(self)
+
+    @abstractmethod
+    def run_call(self, call: Call[T]) -> T:
+        """Make one request and answer with its value. Raises as `call`."""
+
+    @abstractmethod
+    def run_stream(self, call: StreamCall[E]) -> Stream[E]:
+        """Answer with a stream that has not been sent yet.
+
+        Raises:
+            LocalProtocolError: the client is closed, or the call lacks something it needs.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close every connection, those in use too: their calls and streams fail. Idempotent, from any thread.
+
+        From now on every call raises `LocalProtocolError`.
+        """
+
+    def __enter__(self) -> Self:
+        """The client itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+        self.close()
+
+    @abstractmethod
+    def _multiplexer(self, options: "WebSocketOptions") -> "BlockingMultiplexer":
+        """The connections of one WebSocket, none of which is made yet."""
+
+    def _websocket(self, options: "WebSocketOptions") -> "TTSWebSocket":
+        from cartesia_proto.blocking import TTSWebSocket  # noqa: PLC0415 - wsproto is not needed before
+
+        return TTSWebSocket(self._multiplexer(options), self._config, self._random)
+
+
+class AwaitingClient(Client[Awaiting]):
+    """The base of every client whose answers are awaited."""
+
+    __slots__ = ()
+
     @property
     def runner(self) -> Awaiting:
         """The client itself."""
@@ -53,25 +150,6 @@ class AwaitingClient(Api[Awaiting]):
         from cartesia_proto.websocket_tts import WebSocketTTS  # noqa: PLC0415 - on first access, as every resource
 
         return WebSocketTTS(self, self._websocket)
-
-    def with_options(
-        self,
-        *,
-        timeout: float | None = None,
-        max_retries: int | None = None,
-        version: str | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> Self:
-        """A client with other defaults on the same connections; closing either closes both.
-
-        Raises:
-            LocalProtocolError: a value is malformed.
-        """
-        other = copy(self)
-        other._config = self._config.with_options(  # noqa: SLF001 - of the same class
-            timeout=timeout, max_retries=max_retries, version=version, headers=headers
-        )
-        return other
 
     def call(self, plan: Plan[object, A]) -> A:
         """Run any call: what ``client.voices.get(…)`` does with the value that ``Voices.get(…)`` makes."""
@@ -99,7 +177,7 @@ class AwaitingClient(Api[Awaiting]):
         """Answer with a list that has not been fetched yet."""
 
     @abstractmethod
-    def _multiplexer(self, options: "WebSocketOptions") -> "Multiplexer":
+    def _multiplexer(self, options: "WebSocketOptions") -> "AwaitingMultiplexer":
         """The connections of one WebSocket, none of which is made yet."""
 
     def _websocket(self, options: "WebSocketOptions") -> "AsyncTTSWebSocket":

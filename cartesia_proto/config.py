@@ -73,6 +73,8 @@ class Limits:
 
 def _base_url(value: str) -> str:
     """Accept a bare host, add its scheme, drop a trailing slash; refuse what is no HTTP URL, without repeating it."""
+    if not _is_of(value, str):
+        raise LocalProtocolError(f"base_url must be a string, not {type(value).__name__}")
     text = value.strip()
     try:
         if "://" not in text:
@@ -107,6 +109,11 @@ def check_version(version: str) -> str:
     return version
 
 
+def _is_of(value: object, kind: type) -> bool:
+    """Whether a value is of a kind; callers need not check types."""
+    return isinstance(value, kind)
+
+
 def _is_number(value: object, kinds: tuple[type, ...]) -> bool:
     """Whether a value is of these kinds; callers need not check types, and `bool` is an `int`."""
     return isinstance(value, kinds) and not isinstance(value, bool)
@@ -138,15 +145,18 @@ def check_headers(headers: Mapping[str, str]) -> Headers:
     """Headers a caller adds.
 
     Raises:
-        LocalProtocolError: one is malformed, is among those that only the transport may set, or is the version, on
-            which more depends than this header.
+        LocalProtocolError: they are no mapping; or one is malformed, is among those that only the transport may set, or
+            is the version, on which more depends than this header.
     """
-    for name in headers:
+    if not _is_of(headers, Mapping):
+        raise LocalProtocolError(f"headers are given as a mapping of names to values, not as {type(headers).__name__}")
+    checked = Headers(headers.items())
+    for name, _ in checked:
         if name.lower() == VERSION_HEADER.lower():
             raise LocalProtocolError(f"header {name} follows from the API version: give that as version= instead")
         if name.lower() in TRANSPORT_HEADERS:
             raise LocalProtocolError(f"header {name} is set by the library itself: leave it out")
-    return Headers(headers.items())
+    return checked
 
 
 @frozen

@@ -4,15 +4,25 @@ This module knows what a context is before it is opened on a connection, what it
 told. It must not know locks, tasks or how one waits: each transport's own class, which stands on this, does.
 """
 
+from collections import deque
 from collections.abc import Callable
-from copy import copy
+from copy import copy, deepcopy
+from typing import cast, final
 
 from cartesia_proto.audio.formats import RawFormat
 from cartesia_proto.codecs.events import SpeechEvent
 from cartesia_proto.config import Config
 from cartesia_proto.conversation import TTSConversation, speech_or_end
 from cartesia_proto.errors import CartesiaError, LocalProtocolError
-from cartesia_proto.sessions.events import TERMINAL, ContextEnded, Failed, TerminalEvent, Timing, UnspokenPlan
+from cartesia_proto.sessions.events import (
+    TERMINAL,
+    ContextEnded,
+    ContextEvent,
+    Failed,
+    TerminalEvent,
+    Timing,
+    UnspokenPlan,
+)
 from cartesia_proto.sessions.settings import ContextSettings
 from cartesia_proto.sessions.states import State
 from cartesia_proto.sessions.tts import TTSSession
@@ -22,7 +32,8 @@ class ConversationContext:
     """The base of each transport's own class of contexts. Users receive contexts and never make them.
 
     It is there before there is a connection. Until it is opened on one, a context of a session of its own stands in
-    for it, so that it has its id, a state and settings that were checked; it may be cancelled then, too.
+    for it, so that it has its id, a state and settings that were checked; it may be cancelled then, too. Once
+    its user has dropped it, nothing is kept for it.
 
     Args:
         config, random: as for `TTSConversation`.
@@ -43,11 +54,13 @@ class ConversationContext:
         if transcript is not None and not transcript:
             raise LocalProtocolError("the transcript is empty: there is nothing to say")
         self._context = TTSSession(config, random).context(**settings)
-        self._settings: ContextSettings = {**settings, "context_id": self._context.id}
+        self._settings: ContextSettings = {**deepcopy(settings), "context_id": self._context.id}
         self._conversation: TTSConversation | None = None
         self._transcript = transcript
-        self._reading = False
-        self._heard_out = False
+        self._alone = Alone(self._context.id)
+        self._taken: deque[SpeechEvent] = deque()  # from the conversation, at once, but not yet by the reader
+        self._heard_out = False  # the reader was told the end, or has left
+        self._heard: TerminalEvent | None = None
         self._failure: CartesiaError | None = None
 
     @property
@@ -72,8 +85,8 @@ class ConversationContext:
 
     @property
     def terminal(self) -> TerminalEvent | None:
-        """The event it ended in, None while it has not."""
-        return self._context.terminal
+        """The event it ended in, None while it has not; once its reader was told another, that."""
+        return self._context.terminal if self._heard is None else self._heard
 
     def unspoken(self) -> UnspokenPlan:
         """What it was told and is not known to have said, in any state."""
@@ -93,7 +106,7 @@ class ConversationContext:
         if self._conversation is None:
             if conversation.session.lost is not None:  # the peer said yes and goodbye in one breath
                 raise copy(conversation.session.lost)
-            self._context = conversation.open(**self._settings)
+            self._context = conversation.open(self, **self._settings)
             self._conversation = conversation
         return self._conversation
 
@@ -106,6 +119,43 @@ class ConversationContext:
         if self._conversation is None and self._context.terminal is not None:
             raise ContextEnded(f"context {self.id} was cancelled before it began", self._context.terminal)
 
+    def _ready(self) -> TTSConversation | None:
+        """The conversation it is on, None where it is on none yet.
+
+        Raises:
+            ContextEnded: it was cancelled before it was on one.
+            LocalProtocolError: its whole text is known.
+        """
+        self._check_not_cancelled()
+        if self._transcript is not None:
+            raise LocalProtocolError(f"the whole text of context {self.id} was given: nothing can be said besides")
+        return self._conversation
+
+    def _ready_to_begin(self) -> TTSConversation | None:
+        """As `_ready`, for whoever says the text that was known from the beginning.
+
+        Raises:
+            ContextEnded: as `_ready`.
+        """
+        self._check_not_cancelled()
+        return self._conversation
+
+    @property
+    def _begun(self) -> bool:
+        """Whether there is nothing to be said before it is read: it was opened, and its text, if known, was said."""
+        return (self._transcript is None and self._conversation is not None) or self.terminal is not None
+
+    def _begin(self, conversation: TTSConversation, now: float) -> None:
+        """Open it, and say the text that was known from the beginning.
+
+        Raises:
+            ContextEnded: it was cancelled before.
+        """
+        conversation = self._open(conversation)
+        transcript, self._transcript = self._transcript, None
+        if transcript is not None:
+            conversation.finish(self._context, now, transcript)
+
     def _check_sent(self) -> None:
         """Say so where the connection was lost while something was being sent.
 
@@ -117,6 +167,7 @@ class ConversationContext:
 
     def _cancel(self, now: float) -> set[str]:
         """End it for its reader at once; answers with whom to wake. Never raises."""
+        self._taken.clear()
         if self._conversation is not None:
             return self._conversation.cancel(self._context, now)
         self._context.cancel(now)
@@ -127,48 +178,95 @@ class ConversationContext:
         self._heard_out = True
         return self._cancel(now)
 
-    def _begin_reading(self) -> None:
-        """Keep other readers out, until `_reading` is false again.
+    def _leave_begun(self, now: float) -> set[str]:
+        """Leave, unless the context has not begun: then it can be tried again."""
+        return set() if self._conversation is None else self._leave(now)
 
-        Raises:
-            LocalProtocolError: somebody is reading.
-        """
-        if self._reading:
-            raise LocalProtocolError(f"context {self.id} is being read: a context has one reader at a time")
-        self._reading = True
+    def _at_hand(self) -> SpeechEvent | None:
+        """The next of the events that were taken already, unless somebody is reading. Also between two turns."""
+        if not self._taken or self._alone.taken:
+            return None
+        try:
+            return self._taken.popleft()
+        except IndexError:  # it was cancelled just now
+            return None
 
     def _take(self) -> SpeechEvent | None:
         """The next event; None where there is none yet, or, if it is `_heard_out`, no more.
 
+        What has arrived is taken all at once, which costs less than one by one.
+
+        Raises:
+            CartesiaError: as `_take_all`.
+        """
+        taken = self._taken
+        if not taken:
+            taken.extend(self._take_all())
+        return taken.popleft() if taken else None
+
+    def _take_all(self) -> list[SpeechEvent]:
+        """Every event that has arrived; none where there is none yet, or, if it is `_heard_out`, no more.
+
         Raises:
             CartesiaError: the context failed; this is why. There are no more events.
         """
+        if self._taken:
+            taken = [*self._taken]
+            self._taken.clear()
+            return taken
         failure, self._failure = self._failure, None
         if failure is not None:
             raise failure
         if self._conversation is None:
             self._heard_out = self._heard_out or self.terminal is not None
-            return None
-        event = self._conversation.take(self._context)
-        if event is None and not self._heard_out:
-            event = self.terminal  # where it is set and nothing waits, the context was cancelled
-        if event is None or not isinstance(event, TERMINAL):
-            return event
-        self._heard_out = True
-        return speech_or_end(event)
+            return []
+        events = self._conversation.take_all(self._context)
+        if not events and not self._heard_out and self.terminal is not None:
+            events = [self.terminal]  # it is set and nothing waits: the context was cancelled
+        if events and isinstance(events[-1], TERMINAL):
+            self._heard_out = True
+            self._heard = cast("TerminalEvent", events.pop())
+            self._hear_out(self._heard, last=not events)
+        return cast("list[SpeechEvent]", events)  # a terminal event is the last one
 
-    def _take_all(self) -> list[SpeechEvent]:
-        """Every event that has arrived; otherwise as `_take`.
+    def _hear_out(self, end: ContextEvent, *, last: bool) -> None:
+        """Keep what it failed by until the events before that were taken.
 
         Raises:
-            CartesiaError: as `_take`, once the events before it were taken.
+            CartesiaError: it failed, and there are none left before that.
         """
-        events: list[SpeechEvent] = []
         try:
-            while (event := self._take()) is not None:
-                events.append(event)
+            speech_or_end(end)
         except CartesiaError as error:
-            if not events:
+            if last:
                 raise
             self._failure = error.with_traceback(None)
-        return events
+
+
+@final
+class Alone:
+    """Keeps other readers of a context out, as a ``with`` block: entered for every event, so it is no generator.
+
+    Attributes:
+        taken: somebody is reading.
+    """
+
+    __slots__ = ("_id", "taken")
+
+    def __init__(self, id: str) -> None:
+        self.taken: bool = False
+        self._id = id
+
+    def __enter__(self) -> None:
+        """Begin to read.
+
+        Raises:
+            LocalProtocolError: somebody is reading.
+        """
+        if self.taken:
+            raise LocalProtocolError(f"context {self._id} is being read: a context has one reader at a time")
+        self.taken = True
+
+    def __exit__(self, *_: object) -> None:
+        """Read no more."""
+        self.taken = False

@@ -8,8 +8,11 @@ Every method that may change what a reader waits for answers with the ids of the
 out: whatever ends the connection ends every open context, and so wakes every reader.
 """
 
+import math
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Final, Unpack, final
+from weakref import ref
 
 from attrs import field, frozen
 
@@ -17,13 +20,14 @@ from cartesia_proto.codecs.events import Done, SpeechEvent
 from cartesia_proto.config import PING_INTERVAL, PING_TIMEOUT, Config, Limits, check_timeout
 from cartesia_proto.errors import LocalProtocolError
 from cartesia_proto.flow import Attempt, Failure, Outcome
-from cartesia_proto.sessions.context import TTSContext
+from cartesia_proto.sessions.context import TTSContext, cancel_message
 from cartesia_proto.sessions.events import TERMINAL, Cancelled, ContextEvent, Failed
 from cartesia_proto.sessions.inboxes import INBOX_BYTES, Inboxes
 from cartesia_proto.sessions.settings import ContextSettings
+from cartesia_proto.sessions.states import State
 from cartesia_proto.sessions.tts import TTSSession
 from cartesia_proto.speech import GenerationConfig
-from cartesia_proto.wire.frames import BinaryMessage, TextMessage
+from cartesia_proto.wire.frames import BinaryMessage
 from cartesia_proto.wire.websocket import Accepted, ClientWebSocketLink, Rejected
 from cartesia_proto.wire.websocket_link import Closed
 
@@ -87,6 +91,20 @@ def handshake_outcome(link: ClientWebSocketLink) -> Outcome | None:
 
 
 @final
+@frozen
+class _Heard:
+    """A context and its reader. While this is kept, the reference tells when the reader is gone, and not later."""
+
+    context: TTSContext
+    reader: "ref[object]"
+
+
+def _watch(reader: object, id: str, abandoned: deque[str]) -> "ref[object]":
+    """Note the id once the reader is gone: in whatever thread that happens, and at any moment, so no more than that."""
+    return ref(reader, lambda _: abandoned.append(id))
+
+
+@final
 class TTSConversation:
     """Contexts over one open WebSocket link, each with an inbox.
 
@@ -113,7 +131,8 @@ class TTSConversation:
         self.link: ClientWebSocketLink = link
         self.session: TTSSession = TTSSession(config, random)
         self._inboxes = Inboxes(inbox_limit)
-        self._contexts: dict[str, TTSContext] = {}
+        self._contexts: dict[str, _Heard] = {}
+        self._abandoned: deque[str] = deque()  # ids whose reader is gone, until the next call
 
     @property
     def over(self) -> bool:
@@ -123,23 +142,34 @@ class TTSConversation:
     @property
     def idle(self) -> bool:
         """Whether no context is open."""
-        return not self.session.open_contexts
+        self._forget_abandoned()
+        return self.session.idle
 
     @property
     def waiting_bytes(self) -> int:
-        """Bytes of events that nobody has taken yet."""
+        """Bytes of events that somebody may yet take."""
+        self._forget_abandoned()
         return self._inboxes.waiting
 
     # What users say.
 
-    def open(self, **settings: Unpack[ContextSettings]) -> TTSContext:
-        """Open a context, and collect for whoever reads it.
+    def open(self, reader: object, /, **settings: Unpack[ContextSettings]) -> TTSContext:
+        """Open a context, and collect for its reader, for as long as there is one.
+
+        Args:
+            reader: whoever reads, held by a weak reference. Once it is gone nothing is kept for it, and what still
+                comes is dropped; the server is not told, and may go on to speak.
+            settings: as for `TTSSession.context`.
 
         Raises:
-            LocalProtocolError: as `TTSSession.context`.
+            LocalProtocolError: as `TTSSession.context`; or an earlier context of this id was not yet read to its end.
         """
+        self._forget_abandoned()
+        id = settings.get("context_id")
+        if isinstance(id, str) and id in self._contexts:
+            raise LocalProtocolError(f"context_id {id!r} is in use: it was not yet read to its end")
         context = self.session.context(**settings)
-        self._contexts[context.id] = context
+        self._contexts[context.id] = _Heard(context, _watch(reader, context.id, self._abandoned))
         self._inboxes.open(context.id)
         return context
 
@@ -224,34 +254,50 @@ class TTSConversation:
         return min(due, default=None)
 
     def handle_deadline(self, now: float) -> set[str]:
-        """Do what is due: ping, give up a silent connection, end a silent context. Read what is readable first."""
+        """Do what is due: ping, give up a silent connection, end a silent context. Read what is readable first.
+
+        A context that was silent for too long is cancelled with the server, too.
+        """
         self.link.handle_deadline(now)
-        return self._drain(now) | self._file(self.session.handle_deadline(now), now)
+        woken = self._drain(now)
+        stalled = self.session.handle_deadline(now)
+        for event in stalled:
+            self._send(cancel_message(event.context_id or ""))
+        self._file(stalled, now, woken)
+        return woken
 
     def close(self, now: float) -> set[str]:
         """End every open context, and begin the closing handshake if the link is open. Never raises."""
         if self.link.state == "open":
             self.link.close(NORMAL_CLOSURE, "", now)
-        return self._file(self.session.connection_lost(NORMAL_CLOSURE, "closed by this side", now), now)
+        woken: set[str] = set()
+        self._file(self.session.connection_lost(NORMAL_CLOSURE, "closed by this side", now), now, woken)
+        return woken
 
     def _drain(self, now: float) -> set[str]:
+        self._forget_abandoned()
         woken: set[str] = set()
-        while (event := self.link.next_event()) is not None:
-            match event:
-                case TextMessage(data=data) | BinaryMessage(data=data):
-                    woken |= self._file(self.session.receive(data, now), now)
+        receive, file = self.session.receive, self._file
+        for told in self.link.take_events():
+            match told:
+                case bytes():
+                    file(receive(told, now), now, woken)
+                case BinaryMessage(data=data):
+                    file(receive(data, now), now, woken)
                 case Closed(code=code, reason=reason):
-                    woken |= self._file(self.session.connection_lost(code, reason, now), now)
+                    file(self.session.connection_lost(code, reason, now), now, woken)
                 case _:
                     raise AssertionError("the link of a conversation is open")
         return woken
 
-    def _file(self, events: list[ContextEvent], now: float) -> set[str]:
-        """File events for their readers, and end the contexts whose reader fell too far behind."""
-        for id in self._inboxes.put(events):
-            message, _ = self._contexts[id].overflow(now)
-            self._send(message)
-        return {event.context_id for event in events if event.context_id is not None}
+    def _file(self, events: list[ContextEvent], now: float, woken: set[str]) -> None:
+        """File events for their readers, who are `woken`, and end the contexts whose reader fell too far behind."""
+        for event in events:
+            id = event.context_id or ""
+            if not self._inboxes.file(event):
+                message, _ = self._contexts[id].context.overflow(now)
+                self._send(message)
+            woken.add(id)
 
     def _send(self, message: str | None) -> None:
         if message is not None and self.link.state == "open":
@@ -260,6 +306,14 @@ class TTSConversation:
     def _forget(self, id: str) -> None:
         self._inboxes.close(id)
         self._contexts.pop(id, None)
+
+    def _forget_abandoned(self) -> None:
+        """Keep nothing for readers that are gone. The server ends what it has heard of; the rest ends here."""
+        while self._abandoned:
+            heard = self._contexts.get(id := self._abandoned.popleft())
+            self._forget(id)
+            if heard is not None and heard.context.state is State.NEW:
+                heard.context.cancel(math.nan)  # nobody is left to ask when
 
 
 def speech_or_end(event: ContextEvent) -> SpeechEvent | None:

@@ -40,18 +40,19 @@ def looks_secret(name: str) -> bool:
     return _SECRET_NAME.search(name) is not None
 
 
-def _header_text(name: str, value: object) -> str:
+def _header_text(what: str, value: object) -> str:
     if not isinstance(value, str):
-        raise LocalProtocolError(f"the value of header {name} must be a string, not {type(value).__name__}")
+        raise LocalProtocolError(f"{what} must be a string, not {type(value).__name__}")
     return value
 
 
 def _header(name: str, value: str | Secret) -> tuple[str, str | Secret]:
-    text = _header_text(name, value.reveal() if isinstance(value, Secret) else value)
+    name = _header_text("a header name", name)
     if not _TOKEN.fullmatch(name):
         said = _TOKEN.match(name)  # and no more of it: a whole header line given as a name may hold a secret
         after = f" after {said[0]!r}" if said else ""
         raise LocalProtocolError(f"a header name has a forbidden character{after} (RFC 9110 section 5.6.2)")
+    text = _header_text(f"the value of header {name}", value.reveal() if isinstance(value, Secret) else value)
     if _FORBIDDEN_IN_VALUE.search(text):
         raise LocalProtocolError(f"the value of header {name} has a line break or another control character")
     if not text.isascii():

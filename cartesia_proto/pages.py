@@ -6,12 +6,12 @@ their transports behind the protocol `AsyncPages`.
 """
 
 from collections.abc import AsyncIterator, Generator, Iterator
-from typing import TYPE_CHECKING, Generic, Never, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Never, Protocol, TypeVar, final
 
 from attrs import field, frozen
 
 from cartesia_proto.errors import RemoteProtocolError
-from cartesia_proto.parameters import Parameters
+from cartesia_proto.parameters import Frozen, Parameters
 
 if TYPE_CHECKING:
     from cartesia_proto.call import Blocking, PageCall
@@ -60,11 +60,40 @@ class Pages(Page[T]):
     _client: "Blocking" = field(repr=False, eq=False)
 
     def __iter__(self) -> Iterator[T]:
+        progress = Progress()
         page: Page[T] = self
+        progress.check(page)
         yield from page.items
         while page.next is not None:
             page = self._client.run_call(page.next.page())
+            progress.check(page)
             yield from page.items
+
+
+@final
+class Progress:
+    """Where one walk over pages has been, so that pages which point at each other do not keep it going for ever.
+
+    It keeps each page's cursor: an id, of some tens of bytes where its page had a hundred items, and never longer than
+    the request line that carried it.
+    """
+
+    def __init__(self) -> None:
+        self._cursors: set[tuple[Frozen, Frozen]] = set()
+
+    def check(self, page: Page[T]) -> None:
+        """Note a page of the walk, before its items are handed out.
+
+        Raises:
+            RemoteProtocolError: it leads where another page has led before; nothing was noted.
+        """
+        if page.next is None:
+            return
+        asked = page.next.parameters
+        cursor = asked.get("starting_after"), asked.get("ending_before")
+        if cursor in self._cursors:
+            raise RemoteProtocolError("the list goes in circles: a page leads to one that was fetched before")
+        self._cursors.add(cursor)
 
 
 class AsyncPages(Protocol[T]):

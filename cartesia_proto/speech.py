@@ -5,7 +5,7 @@ official SDKs taught their users. It must not know endpoints, formats of answers
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Literal, TypeAlias, final
+from typing import Final, Literal, Protocol, TypeAlias, final, runtime_checkable
 
 from attrs import frozen
 
@@ -78,20 +78,34 @@ class GenerationConfig:
     emotion: str | None = None
 
 
-VoiceLike: TypeAlias = str | VoiceById | VoiceByEmbedding | Mapping[str, object]
-"""A voice id, a value of ours, or a mapping exactly as the API documents it."""
+@runtime_checkable
+class Identified(Protocol):
+    """A voice as an endpoint answers it: whatever else is known of it, its id says which it is."""
+
+    @property
+    def id(self) -> str:
+        """Which one."""
+        ...
+
+
+VoiceLike: TypeAlias = str | VoiceById | VoiceByEmbedding | Identified | Mapping[str, object]
+"""A voice id, a value of ours, a voice that an endpoint answered, or a mapping exactly as the API documents it."""
 
 
 def check_voice(voice: VoiceLike) -> str | Parameters:
-    """Freeze a voice.
+    """Freeze a voice; of one that an endpoint answered, its id alone.
 
     Raises:
         LocalProtocolError: it is empty, or names both an id and an embedding, which no version gives a meaning.
     """
-    if isinstance(voice, str):
-        frozen_voice: str | Parameters = voice
-    else:
-        frozen_voice = Parameters(voice=voice).mapping("voice")
+    frozen_voice: str | Parameters
+    match voice:
+        case str():
+            frozen_voice = voice
+        case Identified() if not isinstance(voice, VoiceById | Mapping):
+            frozen_voice = Parameters(id=voice.id).text("id")
+        case _:
+            frozen_voice = Parameters(voice=voice).mapping("voice")
     fields = Parameters(id=frozen_voice) if isinstance(frozen_voice, str) else frozen_voice
     named = [name for name in ("id", "embedding") if fields.get(name)]
     if not named:

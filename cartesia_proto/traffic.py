@@ -1,25 +1,14 @@
-"""One connection with several threads on it: what has not left yet, when time runs out, and who is to be woken.
+"""The books of one connection that is neither read nor written by a thread of its own.
 
-This module keeps the books for a transport in which whoever waits reads for all. It must not know sockets, locks or
-clocks; a thread is a number to it.
-
-Theory of operation. Who waits and finds nobody reading leads: it reads until there is something for it, and what it
-reads for others wakes them. While nobody leads, one of those who wait has been called: it will lead, or leave and so
-call the next. A leader steps back while somebody who was called has not had a turn, so that each gets one even while
-more keeps coming.
+This module knows what has not left yet, when time runs out, and whom news concerns. It must not know sockets, locks or
+clocks, nor how one waits: a transport moves the bytes, `waiters` says who does it.
 """
 
 import math
-from typing import Final, final
+from typing import final
 
 from cartesia_proto.conversation import CLOSING_SECONDS, TTSConversation
-from cartesia_proto.errors import LocalProtocolError
-
-NO_CONTEXT: Final = ""
-"""What those wait for who wait for no context: for their bytes to leave, or for the end."""
-
-NO_WAITING: Final = "this thread was interrupted where it used the WebSocket: it may cancel and close now, nothing else"
-"""What a signal handler or a finaliser is told that would have to wait for the thread it runs in."""
+from cartesia_proto.waiters import NO_CONTEXT, Waiters
 
 
 @final
@@ -28,16 +17,18 @@ class Traffic:
 
     Args:
         conversation: what is said; any of its methods may be called, and what it answers is told with `note`.
+        waiters: who waits for news of it, and is called.
         timeout: seconds without progress after which bytes are taken not to leave any more.
         now: monotonic seconds.
 
     Attributes:
-        conversation: see above.
+        conversation, waiters: see above.
         unsent: bytes that are to leave; the transport reads it, `sent` shortens it.
     """
 
-    def __init__(self, conversation: TTSConversation, timeout: float, now: float) -> None:
+    def __init__(self, conversation: TTSConversation, waiters: Waiters, timeout: float, now: float) -> None:
         self.conversation: TTSConversation = conversation
+        self.waiters: Waiters = waiters
         self.unsent: bytearray = bytearray()
         self._timeout = timeout
         self._queued = 0
@@ -45,9 +36,6 @@ class Traffic:
         self._backlog = False
         self._write_due = math.inf
         self._close_due = math.inf
-        self._noted: set[str] = set()
-        self._waiting: dict[int, str] = {}
-        self._called: set[int] = set()
         self.note(conversation.received(0, now))  # what came with the handshake
 
     @property
@@ -58,9 +46,13 @@ class Traffic:
     # Bytes.
 
     def queue(self, now: float) -> int:
-        """Take over what the conversation has to send; how many bytes are to have left in all, for `has_left`."""
+        """Take over what the conversation has to send; how many bytes are to have left in all, for `has_left`.
+
+        While bytes are stuck, a pong stays with the link, where the next one takes its place.
+        """
         self._backlog = bool(self.unsent)
-        queued = self.conversation.link.data_to_send()
+        link = self.conversation.link
+        queued = b"" if self._backlog and link.owes_only_a_pong else link.data_to_send()
         self.unsent += queued
         self._queued += len(queued)
         if self.unsent:
@@ -72,7 +64,7 @@ class Traffic:
         del self.unsent[:count]
         self._sent += count
         if self._backlog:  # otherwise nobody has begun to wait for these
-            self._noted.add(NO_CONTEXT)
+            self.note({NO_CONTEXT})
         self._write_due = now + self._timeout if self.unsent else math.inf
         if not self.unsent:
             self.conversation.link.data_sent(now)
@@ -110,42 +102,8 @@ class Traffic:
         else:
             self.note(self.conversation.handle_deadline(now))
 
-    # Those who wait.
+    # News.
 
     def note(self, ids: set[str]) -> None:
-        """Note that there is something for the readers of these contexts."""
-        self._noted |= ids
-
-    def join(self, thread: int, id: str = NO_CONTEXT) -> None:
-        """From now on a thread waits, for a context's events or for something else.
-
-        Raises:
-            LocalProtocolError: it waits already: it was interrupted, and what it does now would wait for itself.
-        """
-        if thread in self._waiting:
-            raise LocalProtocolError(NO_WAITING)
-        self._waiting[thread] = id
-
-    def may_lead(self, thread: int) -> bool:
-        """Whether it may read for all, if nobody does; otherwise it must wait until it is called."""
-        return not self._called - {thread}
-
-    def had_turn(self, thread: int) -> None:
-        """Note that it was called and is there now."""
-        self._called.discard(thread)
-
-    def to_call(self) -> list[int]:
-        """Whom to wake, because of what was noted since the last call."""
-        noted, self._noted = self._noted, set()
-        return self._call([one for one, id in self._waiting.items() if id in noted or self.conversation.over])
-
-    def leave(self, thread: int, *, led: bool) -> list[int]:
-        """Note that it waits no more; whom to wake instead, unless somebody leads."""
-        del self._waiting[thread]
-        self._called.discard(thread)
-        return [] if led or self._called else self._call([*self._waiting][:1])
-
-    def _call(self, threads: list[int]) -> list[int]:
-        new = [one for one in threads if one not in self._called]
-        self._called.update(new)
-        return new
+        """Call those who wait for one of these contexts; once the connection has ended, everybody."""
+        self.waiters.call_all() if self.conversation.over else self.waiters.call(ids)

@@ -170,7 +170,7 @@ class TTSContext:
         """
         if self.state in OVER:
             return None, None
-        message = None if self.state is State.NEW else self._cancel_message()
+        message = None if self.state is State.NEW else cancel_message(self.id)
         event = Cancelled(self.id)
         self._end(Input.CANCEL, event, now)
         return message, event
@@ -185,7 +185,7 @@ class TTSContext:
             return None, None
         event = Failed(self.id, overflow_error(self.id))
         self._end(Input.OVERFLOW, event, now)
-        return self._cancel_message(), event
+        return cancel_message(self.id), event
 
     def unspoken(self) -> UnspokenPlan:
         """What this context was told and is not known to have said, in any state."""
@@ -311,8 +311,10 @@ class TTSContext:
         config = {} if said.generation_config is None else {"generation_config": said.generation_config}
         return json.dumps({**self._settings, "transcript": said.transcript, **more, **config}).decode()
 
-    def _cancel_message(self) -> str:
-        return json.dumps({"context_id": self.id, "cancel": True}).decode()
+
+def cancel_message(context_id: str) -> str:
+    """The message that asks the server to speak no more for a context (protocol section 4.3)."""
+    return json.dumps({"context_id": context_id, "cancel": True}).decode()
 
 
 def _spoken(transcript: str, config: GenerationConfig | Mapping[str, object] | None) -> SpokenInput:

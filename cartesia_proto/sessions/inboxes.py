@@ -46,14 +46,18 @@ class Inboxes:
     def __init__(self, limit: int = INBOX_BYTES) -> None:
         self._limit = limit
         self._inboxes: dict[str, _Inbox] = {}
+        self._waiting = 0
 
     def open(self, context_id: str) -> None:
-        """Begin to collect for a context."""
+        """Begin to collect for a context; what waits for an earlier one of its id is dropped."""
+        self.close(context_id)
         self._inboxes[context_id] = _Inbox()
 
     def close(self, context_id: str) -> None:
         """Stop collecting for a context, and drop what waits. Legal for one that is not open."""
-        self._inboxes.pop(context_id, None)
+        inbox = self._inboxes.pop(context_id, None)
+        if inbox is not None:
+            self._waiting -= inbox.size
 
     def put(self, events: Iterable[ContextEvent]) -> list[str]:
         """File events under their contexts; those for a context not open here are dropped.
@@ -64,22 +68,28 @@ class Inboxes:
         Returns:
             The contexts to which that happened: tell the session with `TTSContext.overflow`.
         """
-        return [event.context_id or "" for event in events if not self._file(event)]
+        return [event.context_id or "" for event in events if not self.file(event)]
 
-    def _file(self, event: ContextEvent) -> bool:
-        """Queue one event; False if it made its queue overflow."""
+    def file(self, event: ContextEvent) -> bool:
+        """File one event, as `put`; False where its context must be told that its reader left too much unread."""
         inbox = self._inboxes.get(event.context_id or "")
         if inbox is None or inbox.ended:
             return True
-        inbox.ended = isinstance(event, TERMINAL)
         cost = _cost(event)
-        fits = inbox.ended or inbox.size + cost <= self._limit
-        if not fits:
-            inbox.ended = True
-            event, cost = Failed(event.context_id or "", overflow_error(event.context_id or "")), EVENT_BYTES
+        inbox.ended = isinstance(event, TERMINAL)
+        if inbox.size + cost > self._limit and not inbox.ended:
+            self._overflow(inbox, event.context_id or "")
+            return False
         inbox.events.append((event, cost))
         inbox.size += cost
-        return fits
+        self._waiting += cost
+        return True
+
+    def _overflow(self, inbox: _Inbox, context_id: str) -> None:
+        inbox.events.append((Failed(context_id, overflow_error(context_id)), EVENT_BYTES))
+        inbox.size += EVENT_BYTES
+        self._waiting += EVENT_BYTES
+        inbox.ended = True
 
     def take(self, context_id: str) -> ContextEvent | None:
         """The next event of a context, None while there is none."""
@@ -88,6 +98,7 @@ class Inboxes:
             return None
         event, cost = inbox.events.popleft()
         inbox.size -= cost
+        self._waiting -= cost
         return event
 
     def take_all(self, context_id: str) -> list[ContextEvent]:
@@ -97,6 +108,7 @@ class Inboxes:
             return []
         events = [event for event, _ in inbox.events]
         inbox.events.clear()
+        self._waiting -= inbox.size
         inbox.size = 0
         return events
 
@@ -105,12 +117,14 @@ class Inboxes:
         inbox = self._inboxes.get(context_id)
         if inbox is not None:
             kept = [(event, cost) for event, cost in inbox.events if isinstance(event, TERMINAL)]
+            self._waiting -= inbox.size
             inbox.events, inbox.size = deque(kept), sum(cost for _, cost in kept)
+            self._waiting += inbox.size
 
     @property
     def waiting(self) -> int:
-        """Bytes that wait in all of them."""
-        return sum(inbox.size for inbox in self._inboxes.values())
+        """Bytes that wait in all of them, however many there are: it is kept, not counted."""
+        return self._waiting
 
     def __len__(self) -> int:
         return len(self._inboxes)

@@ -5,7 +5,7 @@ contexts, ids in use or messages.
 """
 
 from collections.abc import Mapping
-from typing import NotRequired, Required, TypedDict, final
+from typing import NotRequired, Required, TypedDict, cast, final
 
 from attrs import frozen
 
@@ -75,9 +75,10 @@ def lock_settings(version: str, settings: Mapping[str, object]) -> LockedSetting
     """
     _check_names(settings)
     format = _raw_format(settings["output_format"])
-    given = Parameters({name: value for name, value in settings.items() if name != "output_format"})
+    voice = check_voice(cast("VoiceLike", settings["voice"]))
+    given = Parameters({name: value for name, value in settings.items() if name not in ("output_format", "voice")})
     fields = given.without("context_id", "stall_timeout").replaced(
-        voice=voice_on_wire(check_voice(_voice(given)), version), output_format=format.as_wire()
+        voice=voice_on_wire(voice, version), output_format=format.as_wire()
     )
     context_id = None if given.get("context_id") is None else given.text("context_id")
     return LockedSettings(fields.as_json(), format, context_id, _stall_timeout(given))
@@ -91,11 +92,6 @@ def _check_names(settings: Mapping[str, object]) -> None:
     unknown = sorted(settings.keys() - known.keys())
     if unknown:
         raise LocalProtocolError(f"a context has no setting {unknown[0]!r}; it has {', '.join(known)}")
-
-
-def _voice(given: Parameters) -> VoiceLike:
-    voice = given["voice"]
-    return voice if isinstance(voice, str) else given.mapping("voice")
 
 
 def _raw_format(asked: object) -> RawFormat:

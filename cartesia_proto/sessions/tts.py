@@ -50,8 +50,6 @@ class TTSSession:
     def __init__(self, config: Config, random: Callable[[], float]) -> None:
         self.dropped_frames: int = 0
         self._config = config
-        credentials = () if config.credentials is None else config.credentials.headers(config.version)
-        self._secrets = header_secrets(config.headers.merged(credentials))
         self._random = random
         self._contexts: dict[str, TTSContext] = {}
         self._retired: deque[str] = deque()
@@ -107,7 +105,8 @@ class TTSSession:
         """The events of one message. Never raises, whatever the peer says.
 
         A message for an id that is not open is counted and dropped. One without an id belongs to the only open
-        context. An error without an id, or a text that is no JSON object, ends every open context.
+        context. An error without an id, or with something else in its place, ends every open context, and so does a
+        text that is no JSON object.
         """
         data = message if isinstance(message, bytes) else _in_bytes(message)
         chunk = read_chunk(data)
@@ -123,9 +122,10 @@ class TTSSession:
             return self._fail_all(Input.ERROR, self._no_event(data, str(error)), now)
         if not isinstance(fields, dict):
             return self._fail_all(Input.ERROR, self._no_event(data, "it is no JSON object"), now)
-        if fields.get("context_id") in (None, ""):
-            return self._receive_unaddressed(fields, now)
-        return self._deliver(self._addressee(fields["context_id"]), fields, now)
+        id = fields.get("context_id")
+        if id in (None, "") or (not isinstance(id, str) and _error_in({**fields, "context_id": None}) is not None):
+            return self._receive_unaddressed({**fields, "context_id": None}, now)
+        return self._deliver(self._addressee(id), fields, now)
 
     def connection_lost(self, code: int | None, reason: str, now: float) -> list[ContextEvent]:
         """End every open context, once; the session opens no more.
@@ -174,7 +174,9 @@ class TTSSession:
 
     def without_secrets(self, text: str) -> str:
         """A text of the server's in which the secrets of this session show as ``***``."""
-        return hide_secrets(text, self._secrets)
+        credentials = self._config.credentials
+        signed = () if credentials is None else credentials.headers(self._config.version)
+        return hide_secrets(text, header_secrets(self._config.headers.merged(signed)))
 
     def context_ended(self, context: TTSContext) -> None:
         """Forget a context, but for its id, which must not be used again."""

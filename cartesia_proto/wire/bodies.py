@@ -1,8 +1,7 @@
 """What may be read of a response: its encoding, and how much of its body.
 
 This module knows the policy on bodies that are read whole: a success over its limit is refused, an error is cut, so
-that its status is never lost. It must not know how the bytes arrived (`http1` here, `http.client` in the urllib
-transport) nor what they mean.
+that its status is never lost. It must not know how the bytes arrived, which `exchange` does, nor what they mean.
 """
 
 from typing import final

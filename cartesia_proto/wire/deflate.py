@@ -14,7 +14,7 @@ import zlib
 from typing import Final, TypeAlias, final
 
 from wsproto.extensions import Extension
-from wsproto.frame_protocol import FrameDecoder, FrameProtocol, Opcode, ParseFailed, RsvBits
+from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol, Opcode, ParseFailed, RsvBits
 
 from cartesia_proto.errors import RemoteProtocolError
 
@@ -29,6 +29,10 @@ _WINDOWS: Final = re.compile(r"[89]|1[0-5]")
 
 _FLUSH_TAIL: Final = b"\x00\x00\xff\xff"
 """What a sync flush ends with and a message leaves out (RFC 7692 section 7.2.1)."""
+
+MOST_STREAMS: Final = 64
+"""Deflate streams that one frame may end. A peer that flushes by ending its stream needs one for each flush (RFC 7692
+section 7.2.3.4); but one can be made of two bytes, and each costs an inflater and a copy of the rest. Our choice."""
 
 Parameters: TypeAlias = dict[str, str | None]
 """Of one offer or answer; a parameter may be without a value."""
@@ -56,6 +60,7 @@ class Deflate(Extension):
         self._inflater = zlib.decompressobj(-_LARGEST_WINDOW)
         self._control = False  # the frame that is arriving is a control frame
         self._compressed = False  # the message that is arriving is compressed
+        self._ended = 0  # streams, in the frame that is arriving
 
     @property
     def answer(self) -> str:
@@ -82,6 +87,7 @@ class Deflate(Extension):
         """Learn what kind of frame arrives; the first bit is the extension's, on the first frame of a message."""
         del proto, payload_length
         self._control = opcode.iscontrol()
+        self._ended = 0
         if opcode in {Opcode.TEXT, Opcode.BINARY}:
             self._compressed = rsv.rsv1
         elif rsv.rsv1:
@@ -125,14 +131,21 @@ class Deflate(Extension):
 
     def _inflate(self, data: bytes) -> bytes:
         try:
-            inflated = self._inflater.decompress(data)
+            inflated = [self._inflater.decompress(data)]
             while self._inflater.eof:  # the peer ended its stream (section 7.2.3.4): another begins behind it
+                self._count_stream()
                 data = self._inflater.unused_data
                 self._inflater = zlib.decompressobj(-_LARGEST_WINDOW)
-                inflated += self._inflater.decompress(data)
+                inflated.append(self._inflater.decompress(data))
         except zlib.error:
             raise ParseFailed("a compressed message that cannot be inflated") from None
-        return inflated
+        return b"".join(inflated)
+
+    def _count_stream(self) -> None:
+        self._ended += 1
+        if self._ended > MOST_STREAMS:
+            words = f"a compressed frame ends more than {MOST_STREAMS} deflate streams"
+            raise ParseFailed(words, CloseReason.MESSAGE_TOO_BIG)
 
 
 def read_answer(value: str) -> Deflate:

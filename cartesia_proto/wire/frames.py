@@ -126,7 +126,7 @@ class FrameBuffer:
         self._start = min(start + count, self._end)
         return bytes(self._view[start : self._start])
 
-    def take_texts(self, tell: Callable[[TextMessage], None]) -> Front:
+    def take_texts(self, tell: Callable[[bytes], None]) -> Front:
         """Take every text from the front that is whole, final, unmasked, uncompressed, minimal in length, and UTF-8.
 
         This is the path of every audio chunk; it does in one loop, without a call of ours, what can be done so.
@@ -158,7 +158,7 @@ class FrameBuffer:
             if not (data.isascii() or is_utf8(data)):
                 front = "not utf-8"
                 break
-            tell(TextMessage(data))
+            tell(data)
             start = payload + size
         self._start = start
         return front

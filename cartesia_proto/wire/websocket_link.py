@@ -24,8 +24,8 @@ from cartesia_proto.errors import (
     TimeoutError,
     TransportError,
 )
-from cartesia_proto.wire.frames import ROOM, FrameBuffer
-from cartesia_proto.wire.messages import Message, MessageReader, PeerClosed, Violation
+from cartesia_proto.wire.frames import ROOM, FrameBuffer, TextMessage
+from cartesia_proto.wire.messages import Message, MessageReader, PeerClosed, Told, Violation
 
 CLOSE_TIMEOUT: Final = 10.0
 """Seconds a link that closes waits for the peer's close frame; the default of the `websockets` library."""
@@ -83,7 +83,7 @@ class WebSocketLink(Generic[EventT]):
         self._patience = check_timeout(ping_timeout)
         self._state: State = "handshake"
         self._buffer = FrameBuffer(limits.message)
-        self._events: deque[EventT | Message | Closed] = deque()
+        self._events: deque[EventT | Told | Closed] = deque()
         self._outbox = bytearray()
         self._heard = now
         self._pinged: float | None = None  # when the ping was sent that is unanswered
@@ -145,12 +145,24 @@ class WebSocketLink(Generic[EventT]):
 
     def next_event(self) -> EventT | Message | Closed | None:
         """The next thing the peer said, or None until more bytes arrive; `Rejected` or `Closed` comes once, last."""
-        return self._events.popleft() if self._events else None
+        event = self._events.popleft() if self._events else None
+        return TextMessage(event) if isinstance(event, bytes) else event
+
+    def take_events(self) -> list[EventT | Told | Closed]:
+        """All that `next_event` would answer with, of texts their UTF-8 alone: one object less for each."""
+        events = [*self._events]
+        self._events.clear()
+        return events
 
     @property
     def has_data_to_send(self) -> bool:
         """Whether `data_to_send` would answer with anything."""
         return bool(self._outbox) or (self._state == "open" and self._reader.ping is not None)
+
+    @property
+    def owes_only_a_pong(self) -> bool:
+        """Whether all that `data_to_send` would answer with is a pong; if it is left here, a later one replaces it."""
+        return not self._outbox and self.has_data_to_send
 
     def data_to_send(self) -> bytes:
         """Everything queued for the wire since the last call."""

@@ -4,7 +4,7 @@ import json
 import math
 from collections import deque
 from collections.abc import Callable, Coroutine
-from contextlib import AbstractContextManager, AsyncExitStack
+from contextlib import AbstractContextManager, AsyncExitStack, suppress
 from typing import Never, TypedDict, TypeVar, final
 
 import pytest
@@ -98,7 +98,9 @@ class Loopback:
     async def aclose(self) -> None:
         self.closed = True
 
-    async def say(self, ready: Callable[[], TTSConversation | None], say: Saying, check: Callable[[], None]) -> None:
+    async def say(
+        self, id: str, ready: Callable[[], TTSConversation | None], say: Saying, check: Callable[[], None]
+    ) -> None:
         if say(ready() or self.connected(), 101.0):
             self.meanwhile()
         check()
@@ -111,7 +113,8 @@ class Loopback:
     ) -> T:
         with alone:
             if first is not None:
-                await first()
+                with suppress(ContextEnded):
+                    await first()
             self.meanwhile()
             while (taken := take()) is None:
                 self.server.send_text(json.dumps(self.messages.popleft()))

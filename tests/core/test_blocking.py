@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 from cartesia_proto.audio.formats import RawFormat
-from cartesia_proto.blocking import Saying, Step, Taking, TTSWebSocket
+from cartesia_proto.blocking import Ready, Saying, Step, Taking, TTSWebSocket
 from cartesia_proto.codecs.events import AudioChunk, Done, SpeechEvent
 from cartesia_proto.codecs.json import dumps, encode_base64, loads
 from cartesia_proto.config import Config, Limits
@@ -49,6 +49,8 @@ class FakeMultiplexer:
         said: what the server heard.
         refusals: errors of attempts to connect, before there is a connection.
         drops: the connection ends with whatever is said next.
+        interrupts: a signal comes with whatever is said next.
+        meanwhile: what happens while the next connection is made.
     """
 
     def __init__(self) -> None:
@@ -56,6 +58,8 @@ class FakeMultiplexer:
         self.said: list[dict[str, JsonValue]] = []
         self.refusals: list[ConnectError] = []
         self.drops = False
+        self.interrupts = False
+        self.meanwhile: Callable[[], object] = lambda: None
         self._link, self._server = connection()
         self._conversation = TTSConversation(Config(credentials=ApiKey("k")), Random(2).random, self._link)
 
@@ -68,12 +72,18 @@ class FakeMultiplexer:
     def close(self) -> None:
         self.done.append("close")
 
-    def say(self, conversation: TTSConversation | None, say: Saying, check: Step) -> None:
-        if conversation is None and self.refusals:
-            raise self.refusals.pop()
-        say(conversation or self._conversation, 1.0)
+    def say(self, id: str, ready: Ready, say: Saying, check: Step) -> None:
+        if ready() is None:
+            if self.refusals:
+                raise self.refusals.pop()
+            meanwhile, self.meanwhile = self.meanwhile, lambda: None
+            meanwhile()
+            ready()
+        say(self._conversation, 1.0)
         if self.drops:
             self._conversation.receive_eof(1.0)
+        if self.interrupts:
+            raise KeyboardInterrupt
         self._exchange()
         check()
 
@@ -178,13 +188,53 @@ def test_a_whole_text(multiplexer: FakeMultiplexer, websocket: TTSWebSocket) -> 
     assert [said["continue"] for said in multiplexer.said] == [False] * 3
 
 
-def test_a_whole_text_is_sent_before_anything_else(multiplexer: FakeMultiplexer, websocket: TTSWebSocket) -> None:
-    """And nothing can follow it; here it has been answered already."""
+def test_a_whole_text_is_all_there_is_to_say(multiplexer: FakeMultiplexer, websocket: TTSWebSocket) -> None:
+    """Nothing can be said besides, before it was sent or afterwards; it is not sent for that."""
     context = websocket.send(transcript="one", **SETTINGS)
+    verbs: list[Callable[[], None]] = [lambda: context.push("two"), context.flush, context.finish]
+    for verb in verbs:
+        with pytest.raises(LocalProtocolError, match=f"the whole text of context {context.id} was given: nothing can"):
+            verb()
+    assert multiplexer.said == []
+    assert [event.audio for event in context] == [audio_of("one")]
     with pytest.raises(ContextEnded, match="which is done"):
         context.push("two")
-    assert [said["transcript"] for said in multiplexer.said] == ["one"]
-    assert [event.audio for event in context] == [audio_of("one")]
+
+
+def test_cancelled_while_a_connection_is_made(multiplexer: FakeMultiplexer, websocket: TTSWebSocket) -> None:
+    """Reading ends, entering says nothing, a verb tells; nothing is sent."""
+    read, entered = websocket.send(transcript="one", **SETTINGS), websocket.send(transcript="two", **SETTINGS)
+    multiplexer.meanwhile = read.cancel
+    assert list(read) == []
+    multiplexer.meanwhile = entered.cancel
+    with entered:
+        assert list(entered) == []
+    told = websocket.context(**SETTINGS)
+    multiplexer.meanwhile = told.cancel
+    with pytest.raises(ContextEnded, match="before it began"):
+        told.push("three")
+    assert multiplexer.said == []
+
+
+def test_entering_what_was_cancelled(multiplexer: FakeMultiplexer, websocket: TTSWebSocket) -> None:
+    """No connection is made for that."""
+    multiplexer.refusals = [ConnectError("refused")]
+    context = websocket.send(transcript="one", **SETTINGS)
+    context.cancel()
+    with context:
+        assert list(context) == []
+    assert len(multiplexer.refusals) == 1
+
+
+def test_interrupted_while_entering(multiplexer: FakeMultiplexer, websocket: TTSWebSocket) -> None:
+    """A context that has begun is left: it is cancelled, and there is nothing to hear."""
+    multiplexer.interrupts = True
+    context = websocket.send(transcript="one", **SETTINGS)
+    with pytest.raises(KeyboardInterrupt), context:
+        pytest.fail("it was not entered")
+    assert isinstance(context.terminal, Cancelled)
+    assert list(context) == []
+    assert multiplexer.said[-1] == {"context_id": context.id, "cancel": True}
 
 
 def test_cancelling(multiplexer: FakeMultiplexer, websocket: TTSWebSocket) -> None:
@@ -258,5 +308,5 @@ def test_reading_before_anything_was_said(multiplexer: FakeMultiplexer, websocke
 def test_one_reader_at_a_time(websocket: TTSWebSocket) -> None:
     """A second one is refused."""
     context = websocket.context(**SETTINGS)
-    with context._alone(), pytest.raises(LocalProtocolError, match="one reader at a time"):  # pyright: ignore[reportPrivateUsage]  # another thread
+    with context._alone, pytest.raises(LocalProtocolError, match="one reader at a time"):  # pyright: ignore[reportPrivateUsage]  # another thread
         next(context)

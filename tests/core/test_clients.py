@@ -1,4 +1,4 @@
-"""What awaiting clients share: how one is derived from another, and what hangs on it."""
+"""What clients share: how one is derived from another, and what hangs on it."""
 
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
@@ -10,8 +10,11 @@ from cartesia_proto.api import Status
 from cartesia_proto.api.voices import Voices
 from cartesia_proto.audio.formats import RawFormat
 from cartesia_proto.awaiting import AsyncTTSWebSocket, AsyncTTSWebSocketContext, Saying, Step
-from cartesia_proto.call import AsyncStream, Call, PageCall, StreamCall
-from cartesia_proto.clients import AwaitingClient
+from cartesia_proto.blocking import Ready, Taking, TTSWebSocket, TTSWebSocketContext
+from cartesia_proto.blocking import Saying as BlockingSaying
+from cartesia_proto.call import AsyncStream, Call, PageCall, Stream, StreamCall
+from cartesia_proto.clients import AwaitingClient, BlockingClient
+from cartesia_proto.codecs.events import SpeechEvent
 from cartesia_proto.config import Config
 from cartesia_proto.conversation import TTSConversation, WebSocketOptions
 from cartesia_proto.errors import LocalProtocolError
@@ -36,7 +39,9 @@ class _Multiplexer:
     async def aclose(self) -> None:
         raise NotImplementedError
 
-    async def say(self, ready: Callable[[], TTSConversation | None], say: Saying, check: Callable[[], None]) -> None:
+    async def say(
+        self, id: str, ready: Callable[[], TTSConversation | None], say: Saying, check: Callable[[], None]
+    ) -> None:
         raise NotImplementedError
 
     async def change(self, change: Callable[[float], set[str]]) -> None:
@@ -79,6 +84,79 @@ class _Client(AwaitingClient):
     def _multiplexer(self, options: WebSocketOptions) -> _Multiplexer:
         self.options.append(options)
         return _Multiplexer()
+
+
+@final
+class _BlockingMultiplexer:
+    """One that does nothing."""
+
+    def connect(self) -> None:
+        raise NotImplementedError
+
+    def run(self) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+    def say(self, id: str, ready: Ready, say: BlockingSaying, check: Callable[[], None]) -> None:
+        raise NotImplementedError
+
+    def change(self, change: Callable[[float], set[str]]) -> None:
+        raise NotImplementedError
+
+    def next(
+        self, id: str, take: Taking, alone: AbstractContextManager[None], first: Callable[[], None] | None
+    ) -> list[SpeechEvent]:
+        raise NotImplementedError
+
+
+@final
+class _BlockingClient(BlockingClient):
+    """One that says what it is asked.
+
+    Attributes:
+        closed: how often it was.
+    """
+
+    __slots__ = ("closed", "options")
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config, half)
+        self.closed = 0
+        self.options: list[WebSocketOptions] = []
+
+    def run_call(self, call: Call[T]) -> T:
+        raise _AskedError(call)
+
+    def run_stream(self, call: StreamCall[E]) -> Stream[E]:
+        raise _AskedError(call)
+
+    def close(self) -> None:
+        self.closed += 1
+
+    def _multiplexer(self, options: WebSocketOptions) -> _BlockingMultiplexer:
+        self.options.append(options)
+        return _BlockingMultiplexer()
+
+
+def test_a_blocking_client() -> None:
+    """It is its own runner, leaving it closes it, its WebSockets have its version and chance."""
+    with _BlockingClient(Config(version="2024-06-10")) as client:
+        assert client.runner is client
+        assert client.voices.runner is client
+        call: Call[Status] = _BlockingClient.status()
+        with pytest.raises(_AskedError) as caught:
+            client.call(call)
+        assert caught.value.args == (call,)
+        ws = client.with_options(timeout=5.0).tts.websocket(inbox_limit=5)
+        assert isinstance(ws, TTSWebSocket)
+        assert client.options == [WebSocketOptions(inbox_limit=5)]
+        context = ws.context(model_id="m", voice="v", output_format=RawFormat("pcm_s16le", 8000))
+        assert isinstance(context, TTSWebSocketContext)
+        assert context.id == "80008000-8000-4000-8000-800080008000"
+        assert client.closed == 0
+    assert client.closed == 1
 
 
 def test_a_client_is_its_own_runner() -> None:

@@ -132,6 +132,29 @@ def test_max_retries() -> None:
         Config(max_retries=-1)
 
 
+@pytest.mark.parametrize("given", [5, b"https://host", ["https://host"]])
+def test_a_base_url_of_another_kind(given: object) -> None:
+    """It is named, and what it is."""
+    with pytest.raises(LocalProtocolError, match=f"base_url must be a string, not {type(given).__name__}"):
+        configure({}, base_url=given)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # the mistake
+
+
+@pytest.mark.parametrize("given", [5, "X-A: 1", [("X-A", CANARY)], {"X-A"}])
+def test_headers_of_another_kind(given: object) -> None:
+    """They are named, and what they are; not what is in them."""
+    words = f"headers are given as a mapping of names to values, not as {type(given).__name__}"
+    with pytest.raises(LocalProtocolError, match=words) as caught:
+        configure({}, headers=given)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # the mistake
+    assert CANARY not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [5, None, CANARY.encode()])
+def test_header_names_of_another_kind(name: object) -> None:
+    """A name is a string, and is not repeated where it is none."""
+    with pytest.raises(LocalProtocolError, match=f"a header name must be a string, not {type(name).__name__}"):
+        configure({}, headers={name: "x"})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
+
+
 @pytest.mark.parametrize("name", ["Host", "content-length", "Transfer-Encoding", "CONNECTION", "Content-Type"])
 def test_framing_headers_are_ours(name: str) -> None:
     """What frames the message or describes its body is not the caller's."""

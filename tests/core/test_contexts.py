@@ -1,7 +1,9 @@
 """A context before it is opened on a connection, afterwards, and what its reader is told."""
 
+import gc
 import json
 import math
+from collections import deque
 from collections.abc import Callable
 from typing import TypedDict, final
 
@@ -11,7 +13,7 @@ from cartesia_proto.audio.formats import RawFormat
 from cartesia_proto.codecs.events import AudioChunk, Done, SpeechEvent
 from cartesia_proto.codecs.json import encode_base64
 from cartesia_proto.config import Config, Limits
-from cartesia_proto.contexts import ConversationContext
+from cartesia_proto.contexts import Alone, ConversationContext
 from cartesia_proto.conversation import TTSConversation, WebSocketOptions, handshake_outcome
 from cartesia_proto.errors import ConnectionLost, JsonValue, LocalProtocolError
 from cartesia_proto.flow import Attempt
@@ -21,6 +23,7 @@ from cartesia_proto.sessions.settings import ContextSettings
 from cartesia_proto.sessions.states import State
 from cartesia_proto.speech import VoiceLike
 from cartesia_proto.testing import half
+from cartesia_proto.wire.frames import TextMessage
 from cartesia_proto.wire.http1 import RequestHead, ServerLink
 from cartesia_proto.wire.websocket import ServerWebSocketLink
 
@@ -40,7 +43,7 @@ SETTINGS: _Settings = {"model_id": "sonic-3", "voice": "v", "output_format": RAW
 class Context(ConversationContext):
     """What a transport's own class does, each step by itself."""
 
-    def __init__(self, transcript: str | None = None, **more: str) -> None:
+    def __init__(self, transcript: str | None = None, **more: object) -> None:
         settings: ContextSettings = {**SETTINGS, **more}  # type: ignore[typeddict-item]  # what tests give is right
         super().__init__(Config(), half, settings, transcript)
 
@@ -62,13 +65,14 @@ class Context(ConversationContext):
         """Leave it."""
         return self._leave(102.0)
 
-    def begin_reading(self) -> None:
-        """Be its reader."""
-        self._begin_reading()
+    @property
+    def alone(self) -> Alone:
+        """What keeps other readers out."""
+        return self._alone
 
-    def end_reading(self) -> None:
-        """Be so no more."""
-        self._reading = False
+    def at_hand(self) -> SpeechEvent | None:
+        """What a reader need not wait for."""
+        return self._at_hand()
 
     def check_sent(self) -> None:
         """What is done once it was written."""
@@ -146,6 +150,19 @@ def test_settings_are_checked_at_once() -> None:
         Context(transcript="")
 
 
+def test_settings_hold_from_the_beginning() -> None:
+    """Whatever becomes of what was given before it is opened."""
+    voice: dict[str, object] = {"id": "v"}
+    context = Context(voice=voice)
+    voice.update(id=5, style=object())
+    conversation, server = _conversation()
+    context.push(conversation, "Hello")
+    server.receive_data(conversation.link.data_to_send(), 101.0)
+    message = server.next_event()
+    assert isinstance(message, TextMessage)
+    assert json.loads(message.data)["voice"] == {"id": "v"}
+
+
 @pytest.mark.parametrize("end", [Context.cancel, Context.leave])
 def test_over_before_it_began(end: Callable[[Context], set[str]]) -> None:
     """Its reader is at the end, and it is never opened."""
@@ -188,12 +205,30 @@ def test_an_id_that_is_taken() -> None:
     """It stays unopened, and may be opened elsewhere."""
     conversation, _ = _conversation()
     context = Context(context_id="a")
-    Context(context_id="a").open(conversation)
+    first = Context(context_id="a")
+    first.open(conversation)
     with pytest.raises(LocalProtocolError, match="in use"):
         context.open(conversation)
     assert context.state is State.NEW
     other, _ = _conversation()
     assert context.open(other) is other
+    assert first.state is State.NEW
+
+
+def test_a_context_that_its_user_drops() -> None:
+    """Without a word: what waits for it is dropped with it, and what still comes too."""
+    conversation, server = _conversation()
+    unread, speaking, kept = Context(context_id="a"), Context(context_id="b"), Context(context_id="c")
+    for context in (unread, speaking, kept):
+        context.push(conversation, "Hello")
+    assert _said(conversation, server, _chunk("a"), _done("a"), _chunk("b"), _chunk("c")) == {"a", "b", "c"}
+    waiting = conversation.waiting_bytes
+    del unread, speaking, context
+    gc.collect()
+    assert 0 < conversation.waiting_bytes < waiting / 2
+    assert _said(conversation, server, _chunk("b"), _done("b"), _done("c")) == {"b", "c"}
+    assert kept.take_all() == [AudioChunk(b"ab", "c")]
+    assert (conversation.waiting_bytes, conversation.idle) == (0, True)
 
 
 def test_a_connection_that_has_ended() -> None:
@@ -226,11 +261,43 @@ def test_cancelling_and_leaving() -> None:
 def test_one_reader() -> None:
     """A second is told so; after the first, another may."""
     context = Context()
-    context.begin_reading()
-    with pytest.raises(LocalProtocolError, match="one reader at a time"):
-        context.begin_reading()
-    context.end_reading()
-    context.begin_reading()
+    for _ in range(2):
+        with context.alone:
+            assert context.alone.taken
+            with pytest.raises(LocalProtocolError, match="one reader at a time"), context.alone:
+                raise AssertionError("a second reader was let in")
+            assert context.alone.taken
+        assert not context.alone.taken
+
+
+def test_what_is_at_hand() -> None:
+    """What arrived together is taken together; it goes to the one reader, in order, and to nobody after a cancel."""
+    conversation, server = _conversation()
+    context = Context(context_id="a")
+    context.push(conversation, "Hello")
+    assert context.at_hand() is None
+    _said(conversation, server, _chunk("a"), _chunk("a"), _chunk("a"))
+    assert context.at_hand() is None
+    assert context.take() == AudioChunk(b"ab", "a")
+    with context.alone:
+        assert context.at_hand() is None
+    assert context.at_hand() == AudioChunk(b"ab", "a")
+    context.cancel()
+    assert context.at_hand() is None
+    assert context.take() is None
+
+
+def test_cancelling_in_the_middle_of_taking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread may cancel between looking and taking."""
+
+    class Emptied(deque[SpeechEvent]):
+        def popleft(self) -> SpeechEvent:
+            self.clear()
+            return super().popleft()
+
+    context = Context(context_id="a")
+    monkeypatch.setattr(context, "_taken", Emptied([AudioChunk(b"ab", "a")]))
+    assert context.at_hand() is None
 
 
 def test_a_failure_is_raised_once() -> None:

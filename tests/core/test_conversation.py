@@ -1,8 +1,14 @@
 """Session, link and inboxes as one: who is to be woken, and what the server hears."""
 
+import gc
 import json
 import math
-from typing import TypedDict
+import sys
+import threading
+import tracemalloc
+from collections.abc import Callable
+from types import FrameType
+from typing import TypedDict, final
 
 import pytest
 
@@ -18,6 +24,7 @@ from cartesia_proto.sessions.context import TTSContext
 from cartesia_proto.sessions.events import Cancelled, ContextEnded, ContextEvent, Failed
 from cartesia_proto.sessions.inboxes import EVENT_BYTES, INBOX_BYTES
 from cartesia_proto.sessions.states import State
+from cartesia_proto.sessions.tts import RETIRED_IDS
 from cartesia_proto.speech import VoiceLike
 from cartesia_proto.testing import half
 from cartesia_proto.wire.frames import TextMessage
@@ -46,6 +53,11 @@ def _answered(link: ClientWebSocketLink) -> ServerWebSocketLink:
     return ServerWebSocketLink(http, head, limits=Limits(), ping_interval=math.inf, now=0.0)
 
 
+@final
+class Reader:
+    """Whoever reads a context: there, or gone."""
+
+
 class Talk:
     """A conversation at 100 seconds, and its server."""
 
@@ -61,7 +73,7 @@ class Talk:
 
     def begin(self, *ids: str, stall_timeout: float | None = None) -> list[TTSContext]:
         """Contexts that have said something."""
-        contexts = [self.conversation.open(**SETTINGS, context_id=id, stall_timeout=stall_timeout) for id in ids]
+        contexts = [self.conversation.open(self, **SETTINGS, context_id=id, stall_timeout=stall_timeout) for id in ids]
         for context in contexts:
             self.conversation.push(context, "Hello", 100.0)
         self.heard()
@@ -155,7 +167,7 @@ def test_a_context_from_end_to_end() -> None:
     talk = Talk()
     conversation = talk.conversation
     assert conversation.idle
-    context, other = conversation.open(**SETTINGS, context_id="a"), conversation.open(**SETTINGS, context_id="b")
+    context, other = (conversation.open(talk, **SETTINGS, context_id=id) for id in "ab")
     assert not conversation.idle
     conversation.push(context, "Hello, ", 100.0, generation_config={"speed": 1.5})
     conversation.flush(context, 100.0)
@@ -213,9 +225,9 @@ def test_misuse_sends_nothing() -> None:
     with pytest.raises(LocalProtocolError):
         talk.conversation.flush(context, 100.0)
     with pytest.raises(LocalProtocolError):
-        talk.conversation.push(talk.conversation.open(**SETTINGS), "", 100.0)
+        talk.conversation.push(talk.conversation.open(talk, **SETTINGS), "", 100.0)
     with pytest.raises(LocalProtocolError, match="in use"):
-        talk.conversation.open(**SETTINGS, context_id="a")
+        talk.conversation.open(talk, **SETTINGS, context_id="a")
     assert not talk.conversation.link.has_data_to_send
 
 
@@ -248,7 +260,7 @@ def test_cancelling_what_has_ended() -> None:
 def test_cancelling_what_was_never_said() -> None:
     """The server need not hear of it."""
     talk = Talk()
-    context = talk.conversation.open(**SETTINGS)
+    context = talk.conversation.open(talk, **SETTINGS)
     assert talk.conversation.cancel(context, 100.0) == {context.id}
     assert talk.heard() == []
 
@@ -276,6 +288,159 @@ def test_a_reader_too_slow_when_all_ends() -> None:
     talk.server.close(1000, "", 101.0)
     assert talk.conversation.receive_data(talk.server.data_to_send(), 101.0) == {"a"}
     assert [type(event) for event in talk.conversation.take_all(slow)] == [AudioChunk, Failed]
+
+
+# Readers that are gone.
+
+
+def test_an_abandoned_context() -> None:
+    """Nothing is kept for a reader that is gone; what still comes is dropped, and nothing is cancelled."""
+    talk = Talk()
+    conversation, reader = talk.conversation, Reader()
+    context = conversation.open(reader, **SETTINGS, context_id="a")
+    conversation.push(context, "Hello", 100.0)
+    talk.heard()
+    talk.said(_chunk("a", bytes(1000)))
+    assert conversation.waiting_bytes > 1000
+    del reader
+    gc.collect()
+    assert conversation.waiting_bytes == 0
+    assert talk.said(*[_chunk("a", bytes(1000))] * 3) == {"a"}
+    assert (conversation.waiting_bytes, conversation.take(context)) == (0, None)
+    assert talk.heard() == []
+    assert not conversation.idle
+    talk.said(_done("a"))
+    assert conversation.idle
+    assert context.terminal == Done("a")
+
+
+CALLS: list[Callable[[Talk], object]] = [
+    lambda talk: talk.said(_chunk("b")),
+    lambda talk: talk.conversation.received(0, 101.0),
+    lambda talk: talk.conversation.receive_data(b"", 101.0),
+    lambda talk: talk.conversation.receive_eof(101.0),
+    lambda talk: talk.conversation.send_failed(101.0),
+    lambda talk: talk.conversation.handle_deadline(101.0),
+    lambda talk: talk.conversation.open(talk, **SETTINGS),
+    lambda talk: talk.conversation.idle,
+    lambda talk: talk.conversation.waiting_bytes,
+]
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_when_it_is_forgotten(call: Callable[[Talk], object]) -> None:
+    """At the next call, of whatever kind: a context nobody could speak on any more is over then."""
+    talk, reader = Talk(), Reader()
+    context = talk.conversation.open(reader, **SETTINGS)
+    del reader
+    gc.collect()
+    assert context.terminal is None
+    call(talk)
+    assert context.terminal is not None
+    assert talk.heard() == []
+
+
+def test_gone_in_another_thread() -> None:
+    """The last reference may be anybody's."""
+    talk = Talk()
+    readers = [Reader()]
+    talk.conversation.push(talk.conversation.open(readers[0], **SETTINGS, context_id="a"), "Hello", 100.0)
+    talk.said(_chunk("a"))
+    thread = threading.Thread(target=readers.clear)
+    thread.start()
+    thread.join()
+    gc.collect()
+    assert talk.conversation.waiting_bytes == 0
+
+
+def test_gone_after_the_end() -> None:
+    """Whoever has read to the end, or cancelled, is not asked after."""
+    talk = Talk()
+    conversation, readers = talk.conversation, [Reader(), Reader()]
+    read, cancelled = (conversation.open(reader, **SETTINGS) for reader in readers)
+    conversation.push(read, "Hello", 100.0)
+    conversation.cancel(cancelled, 100.0)
+    talk.said(_done(read.id))
+    assert conversation.take(read) == Done(read.id)
+    readers.clear()
+    gc.collect()
+    assert conversation.idle
+    assert (read.terminal, cancelled.terminal) == (Done(read.id), Cancelled(cancelled.id))
+
+
+def test_an_id_whose_events_wait() -> None:
+    """However long ago the context ended: its reader must not hear another."""
+    talk = Talk()
+    conversation, reader = talk.conversation, Reader()
+    context = conversation.open(reader, **SETTINGS, context_id="a")
+    conversation.push(context, "Hello", 100.0)
+    talk.said(_done("a"))
+    for _ in range(RETIRED_IDS):
+        conversation.cancel(conversation.open(talk, **SETTINGS), 100.0)
+    with pytest.raises(LocalProtocolError, match="'a' is in use: it was not yet read"):
+        conversation.open(talk, **SETTINGS, context_id="a")
+    assert conversation.take(context) == Done("a")
+    assert conversation.open(talk, **SETTINGS, context_id="a").state is State.NEW
+
+
+def test_an_id_whose_reader_is_gone() -> None:
+    """It is free again at once, and its next reader is not taken for the one that is gone."""
+    talk = Talk()
+    conversation, reader = talk.conversation, Reader()
+    conversation.push(conversation.open(reader, **SETTINGS, context_id="a"), "Hello", 100.0)
+    talk.said(_done("a"))
+    for _ in range(RETIRED_IDS):
+        conversation.cancel(conversation.open(talk, **SETTINGS), 100.0)
+    del reader
+    gc.collect()
+    (again,) = talk.begin("a")
+    talk.said(_chunk("a"))
+    assert conversation.take(again) == AudioChunk(b"ab", "a")
+
+
+def _work(ask: Callable[[Talk], object], talk: Talk) -> tuple[int, int]:
+    """What something costs: calls of Python's and bytes of memory, by which it would grow."""
+    calls: list[str] = []
+
+    def count(frame: FrameType, event: str, argument: object) -> None:
+        del argument
+        calls.append(f"{event} {frame.f_code.co_qualname}")
+
+    ask(talk)
+    before = sys.getprofile()
+    tracemalloc.start()
+    try:
+        ask(talk)
+        peak = tracemalloc.get_traced_memory()[1]
+        sys.setprofile(count)
+        try:
+            ask(talk)
+        finally:
+            sys.setprofile(before)
+    finally:
+        tracemalloc.stop()
+    return len(calls), peak
+
+
+def test_what_a_context_costs() -> None:
+    """The same, however many there are on a connection."""
+    asking: list[Callable[[Talk], object]] = [
+        lambda talk: talk.conversation.idle,
+        lambda talk: talk.conversation.waiting_bytes,
+        lambda talk: talk.conversation.deadline(),
+        lambda talk: talk.said(_chunk("a")),
+        lambda talk: talk.conversation.cancel(talk.conversation.open(talk, **SETTINGS), 101.0),
+    ]
+    few, many = Talk(), Talk()
+    for talk, count in ((few, 10), (many, 10_000)):
+        talk.begin("a")
+        for number in range(count):
+            talk.conversation.open(talk, **SETTINGS, context_id=f"c{number}")
+    for ask in asking:
+        calls, size = _work(ask, few)
+        more_calls, more_size = _work(ask, many)
+        assert more_calls == calls
+        assert more_size < size + 10_000  # a pointer to each would be more
 
 
 # How it ends.
@@ -315,7 +480,7 @@ def test_the_connection_ends() -> None:
         assert end(talk.conversation, 102.0) == set()
         assert [_lost(talk.conversation, context).code for context in contexts] == [None, None]
         with pytest.raises(LocalProtocolError, match="lost"):
-            talk.conversation.open(**SETTINGS)
+            talk.conversation.open(talk, **SETTINGS)
 
 
 def test_closing() -> None:

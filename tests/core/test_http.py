@@ -283,6 +283,16 @@ def test_a_header_that_is_no_string(value: object) -> None:
         Headers(fields)
 
 
+@pytest.mark.parametrize("name", [5, None, CANARY.encode(), f"Authorization: Bearer {CANARY}"])
+def test_a_name_that_is_none(name: object) -> None:
+    """Nothing of it is repeated that may be a secret, whatever its value is."""
+    for value in ("x", None):
+        fields = cast("list[tuple[str, str]]", [(name, value)])
+        with pytest.raises(LocalProtocolError, match="a header name") as caught:
+            Headers(fields)
+        assert CANARY not in str(caught.value)
+
+
 def test_a_request_with_a_secret_in_its_url_is_not_pickled() -> None:
     """It is no less a secret than one in a header."""
     with pytest.raises(TypeError, match="refuses to be pickled"):

@@ -144,6 +144,36 @@ def test_a_failure_on_the_way() -> None:
         list(stuck.call(things()))
 
 
+@pytest.mark.parametrize("parameters", [{}, {"starting_after": "d"}])
+def test_pages_that_point_at_each_other(parameters: dict[str, JsonValue]) -> None:
+    """Each leads on, but not on and on: a page that was there is not handed out again."""
+    client = FakeClient(*[ok("ab|true"), ok("cd|true")] * 3)
+    walk, heard = iter(client.call(things(**parameters))), list[str]()
+    with pytest.raises(RemoteProtocolError, match="goes in circles"):
+        heard.extend(walk)
+    assert heard == ["a", "b", "c", "d"]
+    assert len(client.asked) == 3
+
+
+def test_pages_that_point_back() -> None:
+    """Backward the same; and a longer circle, which begins later."""
+    client = FakeClient(*[ok("ab|"), ok("cd|")] * 3)
+    with pytest.raises(RemoteProtocolError, match="goes in circles"):
+        list(client.call(things(ending_before="x")))
+    assert len(client.asked) == 3
+    client = FakeClient(*(ok(f"{letter}|true") for letter in "abcdecde"))
+    with pytest.raises(RemoteProtocolError, match="goes in circles"):
+        list(client.call(things()))
+    assert len(client.asked) == 6
+
+
+def test_walking_again() -> None:
+    """Each walk begins anew."""
+    client = FakeClient(ok("a|true"), ok("b|false"), ok("b|false"))
+    pages = client.call(things())
+    assert (list(pages), list(pages)) == (["a", "b"], ["a", "b"])
+
+
 def test_one_page_is_not_iterable() -> None:
     """A plain page is never mistaken for the whole list."""
     page = FakeClient(ok("a|true")).call(things().page())

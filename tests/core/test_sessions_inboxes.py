@@ -56,6 +56,16 @@ def test_the_bound() -> None:
     assert inboxes.put([_chunk(0)]) == ["a"]
 
 
+def test_opening_anew() -> None:
+    """An id that is used again begins with nothing."""
+    inboxes = _inboxes(10_000, "a", "b")
+    inboxes.put([_chunk(10), Done("a"), _chunk(20, "b")])
+    inboxes.open("a")
+    assert (inboxes.take("a"), inboxes.waiting) == (None, EVENT_BYTES + 20)
+    inboxes.close("b")
+    assert inboxes.waiting == 0
+
+
 def test_overflow() -> None:
     """What was queued is delivered, then one failure, and nothing else; other contexts know nothing of it."""
     inboxes = _inboxes(2 * EVENT_BYTES + 10, "a", "b")

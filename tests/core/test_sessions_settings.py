@@ -2,6 +2,7 @@
 
 import pytest
 
+from cartesia_proto.api.voice_models import Voice
 from cartesia_proto.audio.formats import Mp3Format, RawFormat, WavFormat
 from cartesia_proto.errors import JsonValue, LocalProtocolError
 from cartesia_proto.sessions.settings import ContextSettings, lock_settings
@@ -54,6 +55,7 @@ def test_all_there_is() -> None:
         ("2026-08-14", VoiceById("v"), {"id": "v"}),
         ("2026-08-14", {"mode": "id", "id": "v"}, {"id": "v"}),
         ("2024-11-13", VoiceByEmbedding([0.5]), {"mode": "embedding", "embedding": [0.5]}),
+        ("2024-11-13", Voice("v", "Ada", embedding=(0.5,)), {"mode": "id", "id": "v"}),
     ],
 )
 def test_voices(version: str, voice: object, on_wire: JsonValue) -> None:

@@ -121,7 +121,7 @@ def test_usual_chunks_find_their_context() -> None:
 
 
 @pytest.mark.parametrize("id", ["other", "A", 5, True, ["a"], {"id": "a"}, 0, False, "new", "ended"])
-@pytest.mark.parametrize("fields", [{"type": "chunk", "data": "AAA="}, {"type": "error"}, {"done": True}, {"data": 5}])
+@pytest.mark.parametrize("fields", [{"type": "chunk", "data": "AAA="}, {"type": "later"}, {"done": True}, {"data": 5}])
 def test_frames_for_nobody(id: JsonValue, fields: dict[str, JsonValue]) -> None:
     """For an id that is unknown, over, no id at all, or of a context that has not spoken: counted and dropped."""
     session = _session()
@@ -131,6 +131,28 @@ def test_frames_for_nobody(id: JsonValue, fields: dict[str, JsonValue]) -> None:
     assert session.receive(_frame(context_id=id, **fields), 0.0) == []
     assert session.dropped_frames == 1
     assert context.state is State.OPEN
+
+
+@pytest.mark.parametrize("id", ["other", "A", "new", "ended"])
+def test_an_error_for_nobody(id: str) -> None:
+    """An error for a context that is not open concerns no other."""
+    session = _session()
+    (context,) = _speaking(session, "a")
+    session.context(**SETTINGS, context_id="new")
+    _speaking(session, "ended")[0].cancel(0.0)
+    assert session.receive(_frame(context_id=id, type="error"), 0.0) == []
+    assert session.dropped_frames == 1
+    assert context.state is State.OPEN
+
+
+@pytest.mark.parametrize("id", [5, True, ["a"], {"id": "a"}, 0, False])
+def test_an_error_whose_id_is_none(id: JsonValue) -> None:
+    """It may concern any context, so it ends them all: none may wait for what will not come."""
+    session = _session()
+    first, second = _speaking(session, "a", "b")
+    events = session.receive(_frame(type="error", message="Broken", context_id=id), 0.0)
+    assert events == [first.terminal, second.terminal]
+    assert ["Broken" in str(_failure(event)) for event in events] == [True, True]
 
 
 def test_cancel_swallows_what_comes_late() -> None:

@@ -1,7 +1,9 @@
 """Voices in every spelling, in the shape that each API version understands."""
 
 import pytest
+from attrs import frozen
 
+from cartesia_proto.api.voice_models import Voice, VoiceMetadata
 from cartesia_proto.errors import JsonValue, LocalProtocolError
 from cartesia_proto.parameters import Parameters
 from cartesia_proto.speech import (
@@ -79,6 +81,30 @@ def test_controls_of_our_values() -> None:
         assert voice_on_wire(check_voice(voice), "2024-11-13")["__experimental_controls"] == wire
     silent = voice_on_wire(check_voice({"id": "v", "experimental_controls": None}), "2024-11-13")
     assert silent == {"mode": "id", "id": "v"}
+
+
+@frozen
+class Answered:
+    """A voice as the voice endpoints answer it, and as their metadata are."""
+
+    id: str
+    name: str = "Ada"
+    embedding: tuple[float, ...] | None = (0.5, 1.0)
+
+
+@pytest.mark.parametrize("answered", [Answered("v-1"), Voice("v-1", "Ada", embedding=(0.5,)), VoiceMetadata("v-1")])
+def test_a_voice_that_was_answered(answered: VoiceLike) -> None:
+    """Its id alone is sent: the rest describes it, and says nothing more."""
+    assert voice_on_wire(check_voice(answered), "2026-08-14") == {"id": "v-1"}
+    assert voice_on_wire(check_voice(answered), "2024-11-13") == {"mode": "id", "id": "v-1"}
+
+
+def test_a_voice_whose_id_is_none() -> None:
+    """What names nothing is refused, whatever else it has."""
+    with pytest.raises(LocalProtocolError, match="neither an id"):
+        check_voice(Answered(""))
+    with pytest.raises(LocalProtocolError, match="id must be a string, not int"):
+        check_voice(Answered(5))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # the mistake
 
 
 def test_unknown_fields_pass() -> None:

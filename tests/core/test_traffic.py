@@ -1,27 +1,51 @@
-"""The books of one connection: bytes that leave late, times that run out, threads that are called."""
+"""The books of one connection: bytes that leave late, times that run out, who is called."""
 
 import math
 from random import Random
-
-import pytest
 
 from cartesia_proto.audio.formats import RawFormat
 from cartesia_proto.codecs.json import dumps
 from cartesia_proto.config import Config, Limits
 from cartesia_proto.conversation import CLOSING_SECONDS, TTSConversation, handshake_outcome
 from cartesia_proto.credentials import ApiKey
-from cartesia_proto.errors import LocalProtocolError
 from cartesia_proto.http import Headers, Request, Response
 from cartesia_proto.sessions.context import TTSContext
 from cartesia_proto.sessions.events import Failed
 from cartesia_proto.sessions.settings import ContextSettings
 from cartesia_proto.traffic import Traffic
+from cartesia_proto.waiters import Waiters, Waiting
 from cartesia_proto.wire.http1 import RequestHead, ServerLink
 from cartesia_proto.wire.websocket import ClientWebSocketLink, ServerWebSocketLink
 
 SETTINGS: ContextSettings = {"model_id": "sonic-3", "voice": "v", "output_format": RawFormat("pcm_s16le", 8000)}
 PING_INTERVAL = 20.0
 TIMEOUT = 5.0
+
+
+class Bell:
+    """A lock that is never waited for."""
+
+    def __init__(self) -> None:
+        self._locked = False
+
+    def acquire(self) -> None:
+        """Lock it."""
+        assert not self._locked, "this would wait"
+        self._locked = True
+
+    def release(self) -> None:
+        """Unlock it."""
+        self._locked = False
+
+    def locked(self) -> bool:
+        """Whether it is locked."""
+        return self._locked
+
+
+def never() -> Waiting[None]:
+    """A leader's work: waiting."""
+    while True:
+        yield lambda: None
 
 
 class Ends:
@@ -42,12 +66,32 @@ class Ends:
         link.receive_data(self.server.data_to_send(), 100.0)
         assert isinstance(handshake_outcome(link), Response)
         conversation = TTSConversation(Config(credentials=ApiKey("k")), Random(1).random, link)
-        self.traffic = Traffic(conversation, TIMEOUT, 100.0)
+        self.waiters = Waiters(lambda: len(self._bells), self._new_bell)
+        self._bells: list[Bell] = []
+        self._steps: dict[str, Waiting[None]] = {}
+        self.traffic = Traffic(conversation, self.waiters, TIMEOUT, 100.0)
+        self.join("the leader's own")
+
+    def _new_bell(self) -> Bell:
+        self._bells.append(Bell())
+        return self._bells[-1]
+
+    def join(self, id: str) -> None:
+        """From now on somebody waits for this."""
+        self._steps[id] = self.waiters.wait(lambda: None, id, never, lambda: None)
+        next(self._steps[id])
+
+    def called(self) -> list[str]:
+        """Who was called; they have had their turn."""
+        called = [id for id, bell in zip(self._steps, self._bells, strict=True) if not bell.locked()]
+        for id in called:
+            assert next(self._steps[id])() is None
+        return called
 
     def opened(self, id: str) -> TTSContext:
         """A context that has said something, which has not left."""
         settings: ContextSettings = {**SETTINGS, "context_id": id}
-        context = self.traffic.conversation.open(**settings)
+        context = self.traffic.conversation.open(self, **settings)
         self.traffic.conversation.push(context, "text", 100.0)
         return context
 
@@ -73,16 +117,16 @@ def test_bytes_that_leave_bit_by_bit() -> None:
     ends.opened("a")
     first = traffic.queue(100.0)
     assert first == len(traffic.unsent) > 0
-    traffic.join(7)
-    traffic.join(8, "a")
+    ends.join("")
+    ends.join("a")
     ends.send(10)
-    assert traffic.to_call() == []
+    assert ends.called() == []
     ends.opened("b")
     second = traffic.queue(100.0)
     assert second > first
     ends.send(first - 10)
     assert (traffic.has_left(first), traffic.has_left(second)) == (True, False)
-    assert traffic.to_call() == [7]
+    assert ends.called() == [""]
     ends.send()
     assert traffic.has_left(second)
     assert traffic.unsent == b""
@@ -142,52 +186,19 @@ def test_a_goodbye_that_nobody_answers() -> None:
 
 
 def test_only_those_concerned_are_called() -> None:
-    """Once, until they have had their turn; the end concerns everybody."""
+    """Those who wait for a context there is news of; the end concerns everybody."""
     ends = Ends()
-    traffic = ends.traffic
-    for thread, id in enumerate(("a", "b", "c")):
+    for id in ("a", "b", "c"):
         ends.opened(id)
-        traffic.join(thread, id)
-    traffic.join(3)
+        ends.join(id)
+    ends.join("")
     ends.say("a", "c")
-    assert traffic.to_call() == [0, 2]
-    assert traffic.to_call() == []
-    traffic.note({"a", "b"})
-    assert traffic.to_call() == [1]
-    traffic.had_turn(0)
-    traffic.note({"a"})
-    assert traffic.to_call() == [0]
-    traffic.received(0, 101.0)
-    assert traffic.conversation.over
-    assert traffic.to_call() == [3]
-
-
-def test_who_leads() -> None:
-    """Nobody while another was called and has had no turn; whoever leaves calls one other, unless somebody leads."""
-    traffic = Ends().traffic
-    for thread in range(3):
-        traffic.join(thread, str(thread))
-    assert traffic.may_lead(0)
-    traffic.note({"1"})
-    assert traffic.to_call() == [1]
-    assert not traffic.may_lead(0)
-    assert traffic.may_lead(1)
-    assert traffic.leave(2, led=False) == []
-    traffic.had_turn(1)
-    assert traffic.leave(1, led=False) == [0]
-    assert traffic.may_lead(0)
-    assert traffic.leave(0, led=False) == []
-    traffic.join(4)
-    traffic.join(5)
-    assert traffic.leave(4, led=True) == []
-
-
-def test_a_thread_waits_once() -> None:
-    """Whatever interrupted its wait must not wait too."""
-    traffic = Ends().traffic
-    traffic.join(1)
-    with pytest.raises(LocalProtocolError, match="it may cancel and close now"):
-        traffic.join(1, "a")
+    assert ends.called() == ["a", "c"]
+    ends.traffic.note({"b", "nobody's"})
+    assert ends.called() == ["b"]
+    ends.traffic.received(0, 101.0)
+    assert ends.traffic.conversation.over
+    assert ends.called() == ["a", "b", "c", ""]
 
 
 def test_what_came_with_the_handshake() -> None:

@@ -8,12 +8,17 @@ from wsproto.connection import CLIENT, SERVER, Connection
 from wsproto.frame_protocol import CloseReason
 
 from cartesia_proto.errors import RemoteProtocolError
-from cartesia_proto.wire.deflate import Deflate, accept_offer, read_answer
+from cartesia_proto.wire.deflate import MOST_STREAMS, Deflate, accept_offer, read_answer
 
 
 def frame(first: int, payload: bytes) -> bytes:
     """A frame of a server."""
     return bytes([first, len(payload)]) + payload
+
+
+def frame_of(first: int, payload: bytes) -> bytes:
+    """A longer one."""
+    return bytes([first, 126]) + len(payload).to_bytes(2) + payload
 
 
 def compressed(data: bytes) -> bytes:
@@ -118,6 +123,33 @@ def test_a_peer_that_ends_its_streams() -> None:
     deflater = zlib.compressobj(wbits=-15)
     ended = deflater.compress(b"hello") + deflater.flush(zlib.Z_FINISH) + b"\x00"
     assert text(heard(frame(0xC1, ended) + frame(0xC1, ended) + frame(0xC1, compressed(b"!")))) == "hellohello!"
+
+
+def ended_streams(count: int) -> bytes:
+    """The smallest streams there are, each ended and empty."""
+    deflater = zlib.compressobj(wbits=-15)
+    return deflater.flush(zlib.Z_FINISH) * count
+
+
+def test_streams_that_end_within_a_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some may, in each frame; of thousands the first few cost anything, and the peer is told which way it went."""
+    made: list[int] = []
+    make = zlib.decompressobj
+
+    def counted(window: int) -> object:
+        made.append(window)
+        return make(window)
+
+    monkeypatch.setattr(zlib, "decompressobj", counted)
+    most = frame_of(0x41, ended_streams(MOST_STREAMS)) + frame_of(0x80, ended_streams(MOST_STREAMS) + b"\x00")
+    assert text(heard(most + frame(0xC1, compressed(b"!")))) == "!"
+    assert len(made) == 1 + 2 * MOST_STREAMS
+    made.clear()
+    (event,) = heard(frame_of(0xC1, ended_streams(8000)))
+    assert isinstance(event, told.CloseConnection)
+    assert event.code is CloseReason.MESSAGE_TOO_BIG
+    assert event.reason == "a compressed frame ends more than 64 deflate streams"
+    assert len(made) == 1 + MOST_STREAMS
 
 
 def test_a_peer_that_forgets() -> None:

@@ -38,9 +38,9 @@ def fill(buffer: FrameBuffer, data: bytes) -> None:
 
 def texts(buffer: FrameBuffer) -> tuple[list[str], str]:
     """What the fast lane takes, and what it stops at."""
-    taken: list[TextMessage] = []
+    taken: list[bytes] = []
     front = buffer.take_texts(taken.append)
-    return [message.text for message in taken], front
+    return [text.decode() for text in taken], front
 
 
 def text_frame(payload: bytes) -> bytes:

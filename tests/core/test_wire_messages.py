@@ -5,12 +5,12 @@ import zlib
 from collections.abc import Iterable
 
 import pytest
-import wsproto.events as told
+import wsproto.events as heard
 from wsproto.connection import CLIENT, SERVER, Connection
 
-from cartesia_proto.wire.deflate import Deflate
+from cartesia_proto.wire.deflate import MOST_STREAMS, Deflate
 from cartesia_proto.wire.frames import BinaryMessage, FrameBuffer, TextMessage
-from cartesia_proto.wire.messages import Ending, Message, MessageReader, PeerClosed, Violation
+from cartesia_proto.wire.messages import Ending, Message, MessageReader, PeerClosed, Told, Violation
 
 LIMIT = 1000
 BOTH = pytest.mark.parametrize("fast_lane", [True, False], ids=["fast", "plain"])
@@ -26,13 +26,17 @@ def frame(first: int, payload: bytes = b"") -> bytes:
 
 
 class Reading:
-    """A client's reader, its buffer, and what it told."""
+    """A client's reader, its buffer, and what it heard."""
 
     def __init__(self, *, fast_lane: bool = True, limit: int = LIMIT, deflate: bool = False) -> None:
         self.connection = Connection(CLIENT, [Deflate()] if deflate else [])
         self.buffer = FrameBuffer(limit)
         self.messages: list[Message] = []
-        self.reader = MessageReader(self.connection, self.buffer, limit, self.messages.append, fast_lane=fast_lane)
+        self.reader = MessageReader(self.connection, self.buffer, limit, self.tell, fast_lane=fast_lane)
+
+    def tell(self, told: Told) -> None:
+        """Keep what is told as what it means."""
+        self.messages.append(TextMessage(told) if isinstance(told, bytes) else told)
 
     def take(self, data: bytes) -> Ending | None:
         """Receive bytes; what ended the messages."""
@@ -140,23 +144,23 @@ def test_a_close_frame(fast_lane: bool) -> None:
 
 def test_a_server_refuses_what_is_not_masked() -> None:
     """The fast lane is no way round that."""
-    messages: list[Message] = []
+    messages: list[Told] = []
     buffer = FrameBuffer(LIMIT)
     reader = MessageReader(Connection(SERVER), buffer, LIMIT, messages.append, fast_lane=False)
-    said = Connection(CLIENT).send(told.TextMessage("masked")) + frame(0x81, b"bare")
+    said = Connection(CLIENT).send(heard.TextMessage("masked")) + frame(0x81, b"bare")
     buffer.space()[: len(said)] = said
     buffer.filled(len(said))
     ending = reader.read()
     assert isinstance(ending, Violation)
     assert ending.code == 1002
-    assert messages == [TextMessage(b"masked")]
+    assert messages == [b"masked"]
 
 
 def test_after_our_own_close() -> None:
     """Messages are dropped, also one that had begun; the peer's close frame is heard."""
     reading = Reading()
     assert reading.take(frame(0x01, b"x" * 900) + frame(0x80, b"begun")[:3]) is None
-    reading.connection.send(told.CloseConnection(1000))
+    reading.connection.send(heard.CloseConnection(1000))
     reading.reader.drop_messages()
     later = frame(0x80, b"begun")[3:] + frame(0x81, b"x" * 900) + frame(0x02, b"x" * 900) + frame(0x80, b"y" * 900)
     assert reading.take(later) is None
@@ -205,6 +209,16 @@ def test_an_endless_message_costs_no_more_than_the_limit() -> None:
     assert isinstance(ending, Violation)
     assert ending.code == 1009
     assert peak < 3 * limit
+
+
+def test_too_many_streams_in_a_frame() -> None:
+    """What makes much work of little is refused, with the words to close with."""
+    stream = zlib.compressobj(wbits=-15).flush(zlib.Z_FINISH)
+    reading = Reading(limit=100_000, deflate=True)
+    assert reading.take(frame(0xC1, stream * MOST_STREAMS + b"\x00") * 3) is None
+    assert reading.messages == [TextMessage(b"")] * 3
+    words = f"a compressed frame ends more than {MOST_STREAMS} deflate streams"
+    assert reading.take(frame(0xC1, stream * 20_000)) == Violation(1009, words)
 
 
 def deflated(megabytes: int) -> bytes:

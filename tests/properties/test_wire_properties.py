@@ -141,7 +141,8 @@ def test_splitting_chunks_equals_h11(head: bytes, body: bytes, cuts: list[int], 
                 link.receive_data(piece, 1.0)
             if broken:
                 link.connection_lost(2.0)
-            told.append((merged(heard(link, [])), link.state))
+            events = heard(link, [])
+            told.append((merged(events), link.state))
     assert told[0] == told[1]
 
 

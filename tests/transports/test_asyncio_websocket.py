@@ -20,7 +20,7 @@ from cartesia_proto.awaiting import AsyncTTSWebSocket, AsyncTTSWebSocketContext
 from cartesia_proto.codecs.events import Done
 from cartesia_proto.codecs.json import encode_base64
 from cartesia_proto.config import Limits
-from cartesia_proto.errors import ConnectError, ConnectionLost, JsonValue, LocalProtocolError
+from cartesia_proto.errors import ConnectError, ConnectionLost, JsonValue, LocalProtocolError, TransportError
 from cartesia_proto.sessions.events import Cancelled, ContextEnded, Failed
 from cartesia_proto.speech import VoiceLike
 from cartesia_proto.wire.frames import TextMessage
@@ -71,7 +71,9 @@ class Peer:
         """Say yes."""
         http = ServerLink(math.inf, Limits())
         while (head := http.next_event()) is None:
-            http.receive_data(await self.receive(), 0.0)
+            data = await self.receive()
+            assert data, "the client left"
+            http.receive_data(data, 0.0)
         assert isinstance(head, RequestHead)
         assert isinstance(http.next_event(), EndOfBody)
         self.link = ServerWebSocketLink(http, head, limits=Limits(), ping_interval=math.inf, now=0.0)
@@ -334,6 +336,79 @@ def test_bytes_that_never_leave() -> None:
     run(main, timeout=SHORT)
 
 
+def test_a_reader_is_released_though_its_text_did_not_leave() -> None:
+    """By another task's cancel, at once, and so is who said something; it arrives all the same."""
+
+    async def main(stage: Stage) -> None:
+        async with stage.client.tts.websocket() as ws:
+            peer = await stage.open(ws)
+            context = ws.send(**SETTINGS, transcript=LONG, context_id="a")
+            other = ws.context(**SETTINGS, context_id="b")
+            reading = asyncio.create_task(listen(context))
+            saying = asyncio.create_task(other.push("Hello"))
+            await turns()
+            await context.cancel()
+            await turns()
+            assert reading.done()
+            assert await reading == b""
+            assert not saying.done()
+            await other.cancel()
+            await turns()
+            assert saying.done()
+            await saying
+            assert await peer.hear(4) == [("a", LONG), ("b", "Hello"), ("a", "cancel"), ("b", "cancel")]
+
+    run(main)
+
+
+def test_a_peer_that_speaks_before_it_reads() -> None:
+    """Whoever waits to say something reads meanwhile: else both would wait for each other."""
+
+    async def main(stage: Stage) -> None:
+        async with stage.client.tts.websocket() as ws:
+            peer = await stage.open(ws)
+            context = ws.context(**SETTINGS, context_id="a")
+            await context.push("Hello")
+            speech = [chunk("a", bytes(20_000)) for _ in range(100)]
+            speaking = asyncio.create_task(peer.say(*speech))
+            await turns()
+            saying = asyncio.create_task(context.push(LONG))
+            await speaking
+            assert not saying.done()
+            assert await peer.hear(2) == [("a", "Hello"), ("a", LONG)]
+            await saying
+            await peer.say(done("a"))
+            assert await listen(context) == bytes(2_000_000)
+
+    run(main)
+
+
+def test_bytes_for_a_connection_that_is_lost() -> None:
+    """Whoever waits for them to leave waits no longer, and never for those of the connection that came after it."""
+
+    async def main(stage: Stage) -> None:
+        async with stage.client.tts.websocket() as ws:
+            peer = await stage.open(ws)
+            context, other = (ws.context(**SETTINGS, context_id=id) for id in "ab")
+            saying = asyncio.create_task(context.push(LONG))
+            await turns()
+            peer.end.close()
+            with pytest.raises(ContextEnded):
+                await saying
+            saying = asyncio.create_task(other.push(LONG))
+            another = await stage.peer(1)
+            await another.accept()
+            await turns()
+            for leave in (context.cancel, context.aclose):
+                await asyncio.wait_for(leave(), SHORT)
+            assert not saying.done()
+            assert await another.hear(1) == [("b", LONG)]
+            await saying
+            await other.cancel()
+
+    run(main)
+
+
 def test_leaving_does_not_wait() -> None:
     """Not even where nothing leaves: what is cancelled is over, and told when there is room."""
 
@@ -351,6 +426,7 @@ def test_leaving_does_not_wait() -> None:
             await turns()
             talking.cancel()
             await turns()
+            assert talking.done()
             assert isinstance(contexts[0].terminal, Cancelled)
             assert await peer.hear(2) == [("a", LONG), ("a", "cancel")]
             await asyncio.gather(talking, return_exceptions=True)
@@ -439,6 +515,31 @@ def test_a_deadline_that_comes_nearer() -> None:
             assert not reading.done()
             await patient.cancel()
             await reading
+
+    run(main)
+
+
+@pytest.mark.parametrize("size", [100, 30_000])
+def test_one_context_is_silent_while_another_speaks(size: int) -> None:
+    """Without a pause, in every turn of the loop: it is late for all that."""
+
+    async def main(stage: Stage) -> None:
+        async with stage.client.tts.websocket() as ws:
+            peer = await stage.open(ws)
+            silent = ws.context(**SETTINGS, context_id="a", stall_timeout=SHORT)
+            speaking = ws.context(**SETTINGS, context_id="b")
+            for context in (silent, speaking):
+                await context.finish("Hello")
+            ends = [asyncio.create_task(listen(context)) for context in (silent, speaking)]
+            deadline = asyncio.get_running_loop().time() + 10 * SHORT
+            while not ends[0].done():
+                assert asyncio.get_running_loop().time() < deadline
+                await peer.say(chunk("b", bytes(size)))
+                await asyncio.sleep(0)
+            with pytest.raises(TimeoutError):
+                await ends[0]
+            await peer.say(done("b"))
+            assert await ends[1]
 
     run(main)
 
@@ -547,19 +648,116 @@ def test_connecting_is_cancelled() -> None:
 
 
 def test_closed_while_it_connects() -> None:
-    """Whoever waits for the connection is told; it is closed again."""
+    """Whoever makes the connection is told, and whoever waits for it, at once; nothing is left of it."""
+
+    async def main(stage: Stage) -> None:
+        ws = stage.client.tts.websocket()
+        context = ws.context(**SETTINGS)
+        waiting = [asyncio.create_task(verb()) for verb in (ws.connect, ws.run, context.finish, context.receive_batch)]
+        peer = await stage.peer()
+        await turns()
+        await ws.aclose()
+        await turns()
+        assert all(task.done() for task in waiting)
+        for task in waiting:
+            with pytest.raises(LocalProtocolError, match="closed"):
+                await task
+        assert await peer.receive()  # the handshake
+        assert await peer.receive() == b""
+        assert stage.asked == 1
+
+    run(main)
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_closed_about_the_moment_it_is_connected(number: int) -> None:
+    """The answer is not there, or nobody looked at it, or all is well: nothing is left of the connection."""
 
     async def main(stage: Stage) -> None:
         ws = stage.client.tts.websocket()
         connecting = asyncio.create_task(ws.connect())
         peer = await stage.peer()
-        await ws.aclose()
         await peer.accept()
-        with pytest.raises(LocalProtocolError, match="closed"):
+        await turns(number)
+        await ws.aclose()
+        with suppress(LocalProtocolError):
             await connecting
-        assert await peer.receive() == b""
+        while await peer.receive():
+            pass
 
     run(main)
+
+
+def test_cancelled_while_it_connects() -> None:
+    """Its reader's iteration ends at once and who says something is told; whoever else waits goes on, anew."""
+
+    async def main(stage: Stage) -> None:
+        async with stage.client.tts.websocket() as ws:
+            context, other = (ws.send(**SETTINGS, transcript="Hello", context_id=id) for id in "ab")
+            spoken = ws.context(**SETTINGS, context_id="c")
+            reading = asyncio.create_task(listen(context))
+            saying = asyncio.create_task(spoken.push("Hello"))
+            another = asyncio.create_task(listen(other))
+            peer = await stage.peer()
+            await turns()
+            for cancelled in (context, spoken, context):
+                await cancelled.cancel()
+                await cancelled.cancel()
+            await turns()
+            assert reading.done()
+            assert saying.done()
+            assert await reading == b""
+            with pytest.raises(ContextEnded) as caught:
+                await saying
+            assert isinstance(caught.value.event, Cancelled)
+            assert await peer.receive()  # the handshake
+            assert await peer.receive() == b""
+            assert not another.done()
+            second = await stage.peer(1)
+            await second.accept()
+            assert await second.hear(1) == [("b", "Hello")]
+            await second.say(chunk("b"), done("b"))
+            assert await another == b"ab"
+            assert stage.asked == 2
+
+    run(main)
+
+
+def test_left_while_it_connects() -> None:
+    """By another task: that is no different; who reads may have come first or second."""
+
+    async def main(stage: Stage) -> None:
+        async with stage.client.tts.websocket() as ws:
+            context = ws.context(**SETTINGS, context_id="a")
+            connecting = asyncio.create_task(ws.connect())
+            reading = asyncio.create_task(context.whole())
+            peer = await stage.peer()
+            await turns()
+            await context.aclose()
+            await turns()
+            assert (await reading).data == b""
+            assert not connecting.done()
+            await peer.accept()
+            await connecting
+            assert stage.asked == 1
+
+    run(main)
+
+
+def test_connecting_fails_with_a_timeout() -> None:
+    """Which is told as such, to whoever made the connection and whoever waited."""
+
+    async def main(stage: Stage) -> None:
+        async with stage.client.tts.websocket() as ws:
+            contexts = [ws.context(**SETTINGS) for _ in range(2)]
+            ends = await asyncio.gather(*(listen(context) for context in contexts), return_exceptions=True)
+            assert all(isinstance(end, TimeoutError) and isinstance(end, TransportError) for end in ends)
+            assert stage.asked == 1
+
+    run(main, timeout=SHORT)
+
+
+# Before a context is opened.
 
 
 def test_a_goodbye_behind_much_else() -> None:
@@ -581,5 +779,87 @@ def test_a_goodbye_behind_much_else() -> None:
             await another.say(chunk("b"), done("b"))
             assert (await speaking).data == b"ab"
             assert isinstance(context.terminal, Cancelled | Done)
+
+    run(main)
+
+
+@pytest.mark.parametrize("end", ["goodbye", "end"])
+@pytest.mark.parametrize("size", [100, 15_000, 50_000, 150_000])
+def test_a_context_that_nobody_read(size: int, end: str) -> None:
+    """What it has to say keeps nobody from noticing that the connection is at its end; nor is it lost."""
+
+    async def main(stage: Stage) -> None:
+        async with stage.client.tts.websocket() as ws:
+            peer = await stage.open(ws)
+            unread = ws.context(**SETTINGS, context_id="a")
+            await unread.finish("Hello")
+            await peer.say(chunk("a", bytes(100)))
+            await turns()  # from now on reading is paused
+            if end == "goodbye":
+                peer.link.send_text(json.dumps(chunk("a", bytes(size))))
+                peer.link.send_text(json.dumps(done("a")))
+                peer.link.close(1000, "connection idle timeout", 0.0)
+                await peer.flush()
+            else:
+                await peer.say(chunk("a", bytes(size)), done("a"))
+                peer.end.shutdown(socket.SHUT_WR)
+            speaking = asyncio.create_task(ws.send(**SETTINGS, transcript="Hello", context_id="b", stream=False))
+            another = await stage.peer(1)
+            await another.accept()
+            assert await another.hear(1) == [("b", "Hello")]
+            await another.say(chunk("b"), done("b"))
+            assert (await speaking).data == b"ab"
+            assert await listen(unread) == bytes(100 + size)
+            assert isinstance(unread.terminal, Done)
+
+    run(main)
+
+
+def test_opening_many_on_a_busy_connection() -> None:
+    """Takes a few turns of the loop, however much arrives meanwhile, and not so many for each."""
+
+    async def main(stage: Stage) -> None:
+        async with stage.client.tts.websocket() as ws:
+            peer = await stage.open(ws)
+            busy = ws.context(**SETTINGS, context_id="busy")
+            await busy.finish("Hello")
+            reading = asyncio.create_task(listen(busy))
+            contexts = [ws.context(**SETTINGS, context_id=str(number)) for number in range(100)]
+            saying = [asyncio.create_task(context.push("Hello")) for context in contexts]
+            for _ in range(10):
+                await peer.say(chunk("busy"))
+                await asyncio.sleep(0)
+            assert all(task.done() for task in saying)
+            assert await peer.hear(101) == [("busy", "Hello"), *((str(number), "Hello") for number in range(100))]
+            await peer.say(done("busy"))
+            await reading
+            for context in contexts:
+                await context.cancel()
+
+    run(main)
+
+
+def test_an_id_is_used_again() -> None:
+    """On the next connection; what ends the last one is not meant for who waits for that."""
+
+    async def main(stage: Stage) -> None:
+        async with stage.client.tts.websocket() as ws:
+            peer = await stage.open(ws)
+            first, again = (ws.context(**SETTINGS, context_id="a") for _ in range(2))
+            await first.finish("Hello")
+            reading = asyncio.create_task(listen(first))
+            await turns()
+            peer.link.close(1000, "", 0.0)
+            await peer.flush()
+            saying = asyncio.create_task(again.push("Hello"))
+            another = await stage.peer(1)
+            with pytest.raises(ConnectionLost):
+                await reading
+            await first.cancel()
+            await turns()
+            await another.accept()
+            assert await another.hear(1) == [("a", "Hello")]
+            await saying
+            await again.cancel()
 
     run(main)

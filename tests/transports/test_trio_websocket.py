@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import socket
 from collections.abc import Awaitable, Callable
 from typing import Final, TypedDict, final
 
 import pytest
 import trio
 import trio.testing
-from trio.testing import MemoryReceiveStream, MemorySendStream, memory_stream_pair, wait_all_tasks_blocked
+from trio.testing import MemorySendStream, lockstep_stream_pair, memory_stream_pair, wait_all_tasks_blocked
 
 from cartesia_proto.audio.formats import RawFormat
 from cartesia_proto.awaiting import AsyncTTSWebSocket, AsyncTTSWebSocketContext
@@ -20,6 +21,7 @@ from cartesia_proto.config import Limits
 from cartesia_proto.conversation import CLOSING_SECONDS
 from cartesia_proto.errors import ConnectError, ConnectionLost, JsonValue, LocalProtocolError
 from cartesia_proto.sessions.events import Cancelled, ContextEnded
+from cartesia_proto.sessions.inboxes import EVENT_BYTES
 from cartesia_proto.speech import VoiceLike
 from cartesia_proto.wire.frames import TextMessage
 from cartesia_proto.wire.http1 import EndOfBody, RequestHead, ServerLink
@@ -30,7 +32,20 @@ from cartesia_trio import AsyncCartesia
 TIMEOUT: Final = 7.0
 """Seconds, of a clock that jumps, for each single write."""
 
-End = trio.StapledStream[MemorySendStream, MemoryReceiveStream]
+CONNECTING: Final = 1.0
+"""Seconds until a connection is made."""
+
+Pair = Callable[[], tuple[trio.abc.Stream, trio.abc.Stream]]
+
+
+def sockets() -> tuple[trio.abc.Stream, trio.abc.Stream]:
+    """Two ends of one socket, which holds little of what we say."""
+    ours, theirs = socket.socketpair()
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+    return (
+        trio.SocketStream(trio.socket.from_stdlib_socket(ours)),
+        trio.SocketStream(trio.socket.from_stdlib_socket(theirs)),
+    )
 
 
 class Settings(TypedDict):
@@ -45,10 +60,41 @@ SETTINGS: Final[Settings] = {"model_id": "sonic-3", "voice": "v", "output_format
 
 
 @final
+class Sips(trio.abc.Stream):
+    """A stream that is read in small pieces, as a cipher gives them."""
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self.stream = stream
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        """The next few."""
+        del max_bytes
+        return await self.stream.receive_some(20)
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """All of it."""
+        await self.stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """At once."""
+        await self.stream.wait_send_all_might_not_block()
+
+    async def aclose(self) -> None:
+        """Close."""
+        await self.stream.aclose()
+
+
+def sips() -> tuple[trio.abc.Stream, trio.abc.Stream]:
+    """Two ends, of which ours is read in small pieces."""
+    ours, theirs = memory_stream_pair()
+    return Sips(ours), theirs
+
+
+@final
 class Peer:
     """The server's end of one connection."""
 
-    def __init__(self, end: End) -> None:
+    def __init__(self, end: trio.abc.Stream) -> None:
         self.end = end
         self.link: ServerWebSocketLink
 
@@ -72,10 +118,10 @@ class Peer:
             self.link.send_text(json.dumps(message))
         await self.flush()
 
-    async def hear(self) -> list[tuple[str, str]]:
+    async def hear(self, within: float = 0.5) -> list[tuple[str, str]]:
         """What the client has sent so far: of each message its context, and its text or ``cancel``."""
         told: list[tuple[str, str]] = []
-        with trio.move_on_after(0.5):
+        with trio.move_on_after(within):
             while data := await self.end.receive_some():
                 self.link.receive_data(data, 0.0)
         while (event := self.link.next_event()) is not None:
@@ -102,22 +148,23 @@ def done(id: str) -> dict[str, JsonValue]:
 class Stage:
     """A client's WebSocket, and the peers of its connections in the order they were made."""
 
-    def __init__(self, *, refuse: int = 0) -> None:
+    def __init__(self, *, refuse: int = 0, pair: Pair = memory_stream_pair, timeout: float = TIMEOUT) -> None:
         self.peers: list[Peer] = []
-        self.ours: list[End] = []
+        self.ours: list[trio.abc.Stream] = []
         self.refuse = refuse
+        self.pair = pair
         self.asked = 0
         self.client = AsyncCartesia(
-            api_key="k", base_url="http://api.test", proxy="", connect=self.connect, timeout=TIMEOUT, max_retries=0
+            api_key="k", base_url="http://api.test", proxy="", connect=self.connect, timeout=timeout, max_retries=0
         )
 
     async def connect(self, host: str, port: int) -> trio.abc.Stream:
         """What makes connections."""
         self.asked += 1
-        await trio.sleep(1)
+        await trio.sleep(CONNECTING)
         if self.asked <= self.refuse:
             raise OSError("nobody there")
-        ours, theirs = memory_stream_pair()
+        ours, theirs = self.pair()
         self.peers.append(Peer(theirs))
         self.ours.append(ours)
         return ours
@@ -133,14 +180,24 @@ class Stage:
         return self.peers[-1]
 
 
-def run(main: Callable[[Stage, trio.Nursery], Awaitable[None]], **options: int) -> Stage:
+def run(
+    main: Callable[[Stage, trio.Nursery], Awaitable[None]],
+    *,
+    refuse: int = 0,
+    pair: Pair = memory_stream_pair,
+    timeout: float = TIMEOUT,
+) -> Stage:
     """Run on a clock that jumps; no task may be left, and none is started behind the scenes."""
-    stage = Stage(**options)
+    stage = Stage(refuse=refuse, pair=pair, timeout=timeout)
 
     async def bounded() -> None:
         with trio.fail_after(100):
-            async with stage.client, trio.open_nursery() as nursery:
-                await main(stage, nursery)
+            try:
+                async with stage.client, trio.open_nursery() as nursery:
+                    await main(stage, nursery)
+            finally:
+                for peer in stage.peers:
+                    await trio.aclose_forcefully(peer.end)
 
     trio.run(bounded, clock=trio.testing.MockClock(autojump_threshold=0))
     return stage
@@ -356,13 +413,66 @@ def test_a_deadline_that_comes_nearer() -> None:
     run(main)
 
 
+def test_what_is_readable_is_read_first_whoever_interferes() -> None:
+    """Something that happens while a read has just begun does not cut it short."""
+
+    async def main(stage: Stage, nursery: trio.Nursery) -> None:
+        async with stage.client.tts.websocket(ping_interval=3.0, ping_timeout=4.0) as ws:
+            peer = await stage.open(nursery, ws)
+            (reader,) = await readers(stage, nursery, ws, "a")
+            await trio.sleep(3.5)
+            reader.scope.cancel()
+            assert await peer.hear() == [("a", "Hello")]
+            await peer.flush()
+            await trio.sleep(50)
+            again = Reader(nursery, reader.context)
+            for _ in range(8):
+                await ws.context(**SETTINGS).cancel()
+            await peer.say(done("a"))
+            await wait_all_tasks_blocked()
+            assert (again.over, again.error) == (True, None)
+
+    run(main)
+
+
+@pytest.mark.parametrize(("pair", "late"), [(sockets, 0.002), (memory_stream_pair, 0.06)], ids=["socket", "own"])
+def test_a_silent_context_among_others(pair: Pair, late: float) -> None:
+    """It is told while others are spoken without a gap: at once, or when what may have arrived in time was read."""
+
+    async def main(stage: Stage, nursery: trio.Nursery) -> None:
+        async with stage.client.tts.websocket() as ws:
+            peer = await stage.open(nursery, ws)
+            (loud,) = await readers(stage, nursery, ws, "a")
+            silent = ws.context(**SETTINGS, context_id="b", stall_timeout=2.0)
+            await silent.push("Hello")
+            began = trio.current_time()
+            told: list[float] = []
+
+            async def listen() -> None:
+                with pytest.raises(TimeoutError):
+                    await silent.receive_batch()
+                told.append(trio.current_time() - began)
+
+            nursery.start_soon(listen)
+            await trio.sleep(1.99)
+            while trio.current_time() < began + 2.2:
+                await peer.say(chunk("a", bytes(50_000)))
+                await trio.sleep(0.0005)
+            assert told == [pytest.approx(2.0, abs=late)]
+            await loud.context.cancel()
+
+    run(main, pair=pair)
+
+
 # Writing.
 
 
 def stuck(stage: Stage) -> trio.Event:
     """From now on nothing that is sent has left, until the event."""
     free = trio.Event()
-    stream = stage.ours[-1].send_stream
+    ours = stage.ours[-1]
+    stream: object = getattr(ours, "send_stream", None)
+    assert isinstance(stream, MemorySendStream)
     deliver = stream.send_all_hook
     assert deliver is not None
 
@@ -455,6 +565,80 @@ def test_bytes_that_never_leave() -> None:
             assert isinstance(reader.error, ConnectionLost)
 
     run(main)
+
+
+@pytest.mark.parametrize("pair", [lockstep_stream_pair, sockets])
+def test_much_is_said_before_anything_is_heard(pair: Pair) -> None:
+    """To a peer that listens no more before it is heard: whoever waits to write reads meanwhile."""
+
+    async def main(stage: Stage, nursery: trio.Nursery) -> None:
+        async with stage.client.tts.websocket() as ws:
+            peer = await stage.open(nursery, ws)
+
+            async def speak_first() -> None:
+                for _ in range(40):
+                    await peer.say(chunk("a", bytes(50_000)))
+                heard = list[tuple[str, str]]()
+                while ("a", "end") not in heard:
+                    heard += await peer.hear()
+                assert sum(len(text) for _, text in heard) == 30 * 100_000 + len("end")
+                await peer.say(done("a"))
+
+            context = ws.context(**SETTINGS, context_id="a")
+            nursery.start_soon(peer.hear)
+            await context.push("Hello")
+            await trio.sleep(1)
+            nursery.start_soon(speak_first)
+            for _ in range(30):
+                await context.push("x" * 100_000)
+            await context.finish("end")
+            assert len(await context.whole()) == 40 * 50_000
+
+    run(main, pair=pair)
+
+
+@pytest.mark.parametrize("pair", [lockstep_stream_pair, sockets])
+def test_a_peer_that_hears_nothing(pair: Pair) -> None:
+    """However patient one is, the connection is kept alive while one waits to write, or else lost."""
+
+    async def main(stage: Stage, nursery: trio.Nursery) -> None:
+        async with stage.client.tts.websocket(ping_interval=0.03, ping_timeout=0.04) as ws:
+            await stage.open(nursery, ws)
+            context = ws.context(**SETTINGS)
+            began = trio.current_time()
+            with pytest.raises(ContextEnded) as caught:
+                await context.push("x" * 1_000_000)
+            assert "of a ping" in repr(caught.value.event)
+            assert trio.current_time() - began < 0.08
+
+    run(main, pair=pair, timeout=math.inf)
+
+
+def test_reading_goes_on_where_much_is_to_be_answered() -> None:
+    """Contexts that nobody reads are cancelled, many at once: whoever reads does not wait until all that has left."""
+    ids = [f"{number:0100}" for number in range(200)]
+
+    async def main(stage: Stage, nursery: trio.Nursery) -> None:
+        async with stage.client.tts.websocket(inbox_limit=EVENT_BYTES + 10) as ws:
+            peer = await stage.open(nursery, ws)
+            (reader,) = await readers(stage, nursery, ws, "a")
+            assert await peer.hear() == [("a", "Hello")]
+            unread = [ws.context(**SETTINGS, context_id=id) for id in ids]
+            for context in unread:
+                await context.push("Hello")
+                assert await peer.hear(0.01) == [(context.id, "Hello")]
+            began = trio.current_time()
+            await peer.say(*(chunk(id, bytes(60)) for id in ids), chunk("a"))
+            await wait_all_tasks_blocked()
+            assert (reader.heard, trio.current_time()) == ([b"ab"], began)
+            heard: list[tuple[str, str]] = []
+            while len(heard) < len(ids):
+                heard += await peer.hear()
+                await peer.say(chunk("a"))
+            assert heard == [(id, "cancel") for id in ids]
+            await reader.context.cancel()
+
+    run(main, pair=sockets)
 
 
 def test_a_peer_that_left() -> None:
@@ -609,25 +793,128 @@ def test_connecting_is_cancelled() -> None:
     run(main)
 
 
-def test_closed_while_it_connects() -> None:
-    """Whoever waits for the connection is told; it is closed again."""
+@pytest.mark.parametrize("after", [0.5, 1.5], ids=["unconnected", "unanswered"])
+def test_closed_while_it_connects(after: float) -> None:
+    """Whoever waits for the connection is told at once; it is closed again."""
 
     async def main(stage: Stage, nursery: trio.Nursery) -> None:
         ws = stage.client.tts.websocket()
+        told: list[float] = []
 
         async def connect() -> None:
             with pytest.raises(LocalProtocolError, match="closed"):
                 await ws.connect()
+            told.append(trio.current_time())
 
-        nursery.start_soon(connect)
-        await wait_all_tasks_blocked()
+        for _ in range(2):
+            nursery.start_soon(connect)
+        await trio.sleep(after)
+        closed = trio.current_time()
         await ws.aclose()
-        await trio.sleep(3)
-        await stage.peers[-1].accept()
         await wait_all_tasks_blocked()
-        assert await stage.peers[-1].end.receive_some() == b""
+        assert told == [closed, closed]
+        for peer in stage.peers:
+            assert await peer.end.receive_some() != b""  # the handshake
+            assert await peer.end.receive_some() == b""
 
     run(main)
+
+
+@pytest.mark.parametrize("gone", [0, 1], ids=["who connects", "who waits"])
+def test_cancelled_while_it_connects(gone: int) -> None:
+    """To a peer that never answers: its reader is told at once; another one goes on, on a connection of its own."""
+
+    async def main(stage: Stage, nursery: trio.Nursery) -> None:
+        async with stage.client.tts.websocket() as ws:
+            reading: list[Reader] = []
+            for id in "ab":
+                reading.append(Reader(nursery, ws.send(**SETTINGS, context_id=id, transcript="Hello")))
+                await wait_all_tasks_blocked()  # so the first of them connects
+            await trio.sleep(0.5)
+            left = reading[1 - gone]
+            await reading[gone].context.cancel()
+            await wait_all_tasks_blocked()
+            assert [one.over for one in reading] == [one is not left for one in reading]
+            await trio.sleep(CONNECTING + 0.5)
+            await stage.peers[-1].accept()
+            await wait_all_tasks_blocked()
+            await stage.peers[-1].say(chunk(left.context.id), done(left.context.id))
+            await wait_all_tasks_blocked()
+            assert (left.over, left.heard, left.error) == (True, [b"ab"], None)
+
+    run(main)
+
+
+def test_a_peer_that_never_answers() -> None:
+    """Whoever says or reads what is cancelled is told at once; others begin anew, and that is no failure."""
+
+    async def main(stage: Stage, nursery: trio.Nursery) -> None:
+        async with stage.client.tts.websocket() as ws:
+            context = ws.context(**SETTINGS, context_id="a")
+
+            async def push() -> None:
+                with pytest.raises(ContextEnded):
+                    await context.push("Hello")
+
+            reader = Reader(nursery, context)
+            await wait_all_tasks_blocked()
+            other = Reader(nursery, ws.send(**SETTINGS, context_id="b", transcript="Hello"))
+            async with trio.open_nursery() as pushing:
+                pushing.start_soon(push)
+                await trio.sleep(CONNECTING + 0.5)
+                began = trio.current_time()
+                await context.cancel()
+            await wait_all_tasks_blocked()
+            assert (reader.over, reader.heard, reader.error, other.over) == (True, [], None, False)
+            assert trio.current_time() == began
+            assert await stage.peers[0].end.receive_some() != b""  # the handshake
+            assert await stage.peers[0].end.receive_some() == b""
+            await trio.sleep(CONNECTING + 0.5)
+            await stage.peers[1].accept()
+            await wait_all_tasks_blocked()
+            await stage.peers[1].say(chunk("b"), done("b"))
+            await wait_all_tasks_blocked()
+            assert (other.over, other.heard, other.error) == (True, [b"ab"], None)
+
+    run(main)
+
+
+@pytest.mark.parametrize("pair", [memory_stream_pair, sockets])
+def test_a_context_that_nobody_read(pair: Pair) -> None:
+    """Its end, and the connection's behind it, is known before another is opened; it can be read all the same."""
+
+    async def main(stage: Stage, nursery: trio.Nursery) -> None:
+        async with stage.client.tts.websocket() as ws:
+            peer = await stage.open(nursery, ws)
+            unread = ws.context(**SETTINGS, context_id="a")
+            await unread.finish("Hello")
+            await peer.say(chunk("a"), done("a"))
+            peer.link.close(1000, "idle", 0.0)
+            await peer.flush()
+            assert (await stage.open(nursery, ws)) is not peer
+            assert (await unread.whole()).data == b"ab"
+
+    run(main, pair=pair)
+
+
+@pytest.mark.parametrize("pair", [memory_stream_pair, sockets, sips])
+def test_a_connection_that_ends_while_a_context_is_opened(pair: Pair) -> None:
+    """Where somebody else reads for all, that is waited for: the context is opened on another."""
+
+    async def main(stage: Stage, nursery: trio.Nursery) -> None:
+        async with stage.client.tts.websocket() as ws:
+            peer = await stage.open(nursery, ws)
+            (reader,) = await readers(stage, nursery, ws, "a")
+            await peer.say(chunk("a"), done("a"))
+            peer.link.close(1000, "idle", 0.0)
+            await peer.flush()
+            nursery.start_soon(ws.context(**SETTINGS, context_id="b").finish, "Hello")
+            await trio.sleep(CONNECTING + 0.5)
+            assert (reader.over, reader.heard, reader.error) == (True, [b"ab"], None)
+            await stage.peers[1].accept()
+            assert await stage.peers[1].hear() == [("b", "Hello")]
+
+    run(main, pair=pair)
 
 
 # Checkpoints.

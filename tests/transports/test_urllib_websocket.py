@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
@@ -29,19 +32,23 @@ from cartesia_proto.errors import (
     JsonValue,
     LocalProtocolError,
 )
+from cartesia_proto.multiplexer import Multiplexer
 from cartesia_proto.sessions.events import Cancelled, ContextEnded, Failed
 from cartesia_proto.sessions.settings import ContextSettings
 from cartesia_proto.sessions.states import State
 from cartesia_proto.wire.http1 import EndOfBody, RequestHead, ServerLink
 from cartesia_proto.wire.websocket import ServerWebSocketLink
 from cartesia_proto.wire.websocket_link import Closed
-from cartesia_urllib import Cartesia
+from cartesia_urllib import Cartesia, exclusion
 from cartesia_urllib.exclusion import Exclusion
-from cartesia_urllib.multiplexer import Multiplexer
+from cartesia_urllib.pump import Pump
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from cartesia_proto.blocking import TTSWebSocket, TTSWebSocketContext
     from cartesia_proto.traffic import Traffic
+    from cartesia_proto.waiters import Waiting
     from tests.transports.conftest import Connection, Net, Server
 
 T = TypeVar("T")
@@ -333,7 +340,7 @@ def multiplexer_of(ws: TTSWebSocket) -> Multiplexer:
 def traffic_of(ws: TTSWebSocket) -> Traffic:
     """The books of the connection that a WebSocket has."""
     pump = multiplexer_of(ws)._pump
-    assert pump is not None
+    assert isinstance(pump, Pump)
     return pump.traffic
 
 
@@ -687,18 +694,91 @@ def test_a_signal_handler_may_cancel_and_close(net: Net, clients: Clients) -> No
 
 def test_what_an_interruption_asks_for_in_the_middle_of_a_turn() -> None:
     """It is done before the turn ends, in order; what would have to wait is refused."""
-    turn, done = Exclusion(), list[str]()
-    with turn:
-        assert not turn.soon(lambda: done.append("first"))
-        assert not turn.soon(lambda: done.append("second"))
-        with pytest.raises(LocalProtocolError, match="it may cancel and close now"), turn:
-            pass
+    turns, done = Exclusion(), list[str]()
+
+    def work() -> Waiting[str]:
+        turns.soon(lambda: done.append("first"))
+        turns.soon(lambda: done.append("second"))
+        with pytest.raises(LocalProtocolError, match="it may cancel and close now"):
+            turns.run(work())
         done.append("turn")
-        turn.outside(lambda: done.append("outside"))
-        assert done == ["turn", "first", "second", "outside"]
-        assert not turn.soon(lambda: turn.soon(lambda: done.append("last")))
-    assert turn.soon(lambda: done.append("at once"))
-    assert done[4:] == ["last", "at once"]
+        yield lambda: done.append("wait")
+        turns.soon(lambda: turns.soon(lambda: done.append("last")))
+        return "over"
+
+    assert turns.run(work()) == "over"
+    turns.soon(lambda: done.append("at once"))
+    assert done == ["turn", "first", "second", "wait", "last", "at once"]
+
+
+def test_a_wait_that_raises() -> None:
+    """The work is closed, in a turn; the next one begins as if nothing had been."""
+    turns, done = Exclusion(), list[str]()
+
+    def wait() -> None:
+        raise KeyboardInterrupt
+
+    def work() -> Waiting[None]:
+        try:
+            yield wait
+        finally:
+            turns.soon(lambda: done.append("left"))
+            done.append("closed")
+
+    with pytest.raises(KeyboardInterrupt):
+        turns.run(work())
+    assert done == ["closed", "left"]
+    turns.soon(lambda: done.append("at once"))
+    assert done[2:] == ["at once"]
+
+
+def test_interrupted_anywhere() -> None:
+    """Wherever a signal handler raises, no turn stays taken and no lock held; work that had begun was closed."""
+    number, turns, open_works = 0, Exclusion(), 0
+
+    def work() -> Waiting[str]:
+        nonlocal open_works
+        open_works += 1
+        try:
+            turns.soon(list)
+            yield list
+            return "over"
+        finally:
+            open_works -= 1
+
+    def once() -> str:
+        return turns.run(work())
+
+    while strike(once, (number := number + 1)):
+        assert in_thread(once).result(WAIT) == "over"
+        assert open_works == 0
+        turns = Exclusion()
+    assert number > 10
+
+
+def strike(work: Callable[[], object], number: int) -> bool:
+    """Do some work, interrupted where `exclusion` is for the so-manieth time; False if it is not there so often.
+
+    As CPython handles signals: where a function begins, and after one of C has returned.
+    """
+    places = 0
+
+    def profile(frame: FrameType, event: str, _: object) -> None:
+        nonlocal places
+        if frame.f_code.co_filename == exclusion.__file__ and event in ("call", "c_return"):
+            places += 1
+            if places == number:
+                raise KeyboardInterrupt
+
+    before = sys.getprofile()
+    sys.setprofile(profile)
+    try:
+        work()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.setprofile(before)
+    return False
 
 
 def test_closing_in_the_middle_of_a_turn(net: Net, clients: Clients) -> None:
@@ -707,12 +787,159 @@ def test_closing_in_the_middle_of_a_turn(net: Net, clients: Clients) -> None:
     ws = clients(server).tts.websocket()
     context = ws.context(**SETTINGS)
     context.push("text")
-    with multiplexer_of(ws)._turn:
+
+    def work() -> Waiting[None]:
         context.close()
         ws.close()
         assert context.terminal is None
+        yield list
+
+    multiplexer_of(ws)._turns.run(work())
     assert isinstance(context.terminal, Cancelled)
     server.wait_until_left()
+
+
+def test_an_idle_close_behind_a_context_that_nobody_reads(net: Net, clients: Clients) -> None:
+    """Its end is read before the next one is opened, which gets a fresh connection."""
+    closed = threading.Event()
+
+    def idle(connection: Connection) -> None:
+        peer = Peer(connection)
+        peer.answer(peer.receive() or {})
+        peer.link.close(1000, "connection idle timeout", 0.0)
+        peer.flush()
+        closed.set()
+        assert peer.receive() is None
+
+    server = net.serve(idle, speak)
+    with clients(server).tts.websocket() as ws:
+        abandoned = ws.send(transcript="unread", **SETTINGS)
+        abandoned.__enter__()
+        assert closed.wait(WAIT)
+        assert ws.send(transcript="heard", stream=False, **SETTINGS).data == audio_of("heard")
+        assert heard(abandoned) == audio_of("unread")
+    assert server.opened == 2
+
+
+@pytest.mark.parametrize("role", ["dials", "waits"])
+@pytest.mark.parametrize("verb", ["read", "push"])
+def test_a_cancel_while_connecting(net: Net, clients: Clients, role: str, verb: str) -> None:
+    """It ends the wait of its own thread at once, whoever connects; others get their connection."""
+    answer = threading.Event()
+
+    def silence(connection: Connection) -> None:
+        connection.wait_until_left()
+
+    def late(connection: Connection) -> None:
+        assert answer.wait(WAIT)
+        speak(connection)
+
+    scripts = [silence, late] if role == "dials" else [late]
+    server = net.serve(*scripts)
+    with clients(server).tts.websocket() as ws:
+        cancelled, other = ws.context(**SETTINGS), ws.send(transcript="other", **SETTINGS)
+
+        def mine() -> bytes:
+            if verb == "push":
+                cancelled.push("text")
+            return heard(cancelled)
+
+        def others() -> bytes:
+            return heard(other)
+
+        first, second = (mine, others) if role == "dials" else (others, mine)
+        dialling = net.start(first)
+        server.wait_until_opened(1)
+        dialling.wait_until_blocked()
+        waiting = net.start(second).wait_until_blocked()
+        released, unharmed = (dialling, waiting) if role == "dials" else (waiting, dialling)
+        cancelled.cancel()
+        if verb == "read":
+            assert released.result() == b""
+        else:
+            with pytest.raises(ContextEnded, match="before it began"):
+                released.result()
+        server.wait_until_opened(len(scripts))
+        answer.set()
+        assert unharmed.result() == audio_of("other")
+
+
+def test_a_cancel_while_nobody_answers_a_call(net: Net) -> None:
+    """A server whose queue is full lets even TCP wait; a cancel ends that, too."""
+    with ExitStack() as stack:
+        full = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(3):
+            waiting = stack.enter_context(socket.socket())
+            waiting.settimeout(0)
+            waiting.connect_ex(full.getsockname())
+        client = Cartesia(api_key="k", base_url=f"http://127.0.0.1:{full.getsockname()[1]}", timeout=60.0, proxy="")
+        context = stack.enter_context(client).tts.websocket().context(**SETTINGS)
+        reading = net.start(lambda: heard(context)).wait_until_blocked()
+        context.cancel()
+        assert reading.result() == b""
+
+
+def test_no_descriptors_left(net: Net, clients: Clients, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a failure to connect, which is tried again; the socket is closed."""
+    server = net.serve(speak, speak, speak)
+    left = [OSError(errno.EMFILE, "Too many open files") for _ in range(3)]
+    socketpair = socket.socketpair
+
+    def scarce() -> tuple[socket.socket, socket.socket]:
+        if left:
+            raise left.pop()
+        return socketpair()
+
+    monkeypatch.setattr(socket, "socketpair", scarce)
+    with clients(server).tts.websocket() as ws, pytest.raises(ConnectError, match="Too many open files") as caught:
+        ws.connect()
+    assert isinstance(caught.value.__cause__, OSError)
+    server.wait_until_left()
+    left.pop()
+    with clients(server, max_retries=1).tts.websocket() as ws:
+        ws.connect()
+    assert server.opened == 3
+
+
+def test_closing_while_tls_is_agreed_on(net: Net) -> None:
+    """Whoever waits for that is told at once; the socket is closed, and not left to the garbage collector."""
+    hello = threading.Event()
+
+    def deaf(connection: Connection) -> None:
+        connection._more()
+        hello.set()
+        connection.wait_until_left()
+
+    server = net.serve_clear(deaf)
+    client = Cartesia(
+        api_key="k", base_url=f"https://127.0.0.1:{server.port}", ssl_context=net.trust, max_retries=0, proxy=""
+    )
+    connecting = in_thread(client.tts.websocket().connect)
+    assert hello.wait(WAIT)
+    client.close()
+    with pytest.raises(CartesiaError, match="closed"):
+        connecting.result(WAIT)
+
+
+def test_closing_before_tls_begins(net: Net) -> None:
+    """The plain socket is closed; `ssl` would lose it, shut down as it is and reset by the peer."""
+    server = net.serve_clear(lambda connection: connection.wait_until_left())
+
+    def connect(host: str, port: int) -> socket.socket:
+        sock = socket.create_connection((host, port), WAIT)
+        in_thread(client.close).result(WAIT)
+        return sock
+
+    client = Cartesia(
+        api_key="k",
+        base_url=f"https://127.0.0.1:{server.port}",
+        ssl_context=net.trust,
+        max_retries=0,
+        proxy="",
+        connect=connect,
+    )
+    with pytest.raises(CartesiaError, match="closed"):
+        client.tts.websocket().connect()
 
 
 def test_a_user_s_own_sockets(net: Net) -> None:
@@ -756,8 +983,8 @@ def test_nothing_is_kept(net: Net, clients: Clients) -> None:
                 with ws.send(transcript="mute", **SETTINGS):
                     pass
         traffic = traffic_of(ws)
-        assert traffic._waiting == {}
-        assert traffic._called == set()
+        assert traffic.waiters._waiting == {}
+        assert traffic.waiters._called == set()
         assert traffic.unsent == b""
         assert traffic.conversation.waiting_bytes == 0
         assert traffic.conversation.session.open_contexts == ()

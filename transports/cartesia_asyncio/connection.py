@@ -2,7 +2,7 @@
 
 This module knows transports, protocols and timers. It must not know HTTP, retries or which connection is used for what:
 links of the core and `network` do. Bytes arrive straight in a buffer of its own; from a certain size on, reading
-pauses until somebody takes them. `abort` closes at once and awaits nothing, so a cancelled task can call it.
+pauses until somebody takes them.
 """
 
 import asyncio
@@ -16,14 +16,7 @@ from typing import Final, cast, final
 
 from cartesia_asyncio.dialling import dial
 from cartesia_proto.errors import Phase
-from cartesia_proto.wire.exchange import (
-    PIECE,
-    ByteLink,
-    connection_broke,
-    could_not_connect,
-    read_deadline,
-    timed_out,
-)
+from cartesia_proto.wire.exchange import PIECE, ByteLink, connection_broke, could_not_connect, read_deadline, timed_out
 
 LONGEST_HANDSHAKE: Final = 24 * 3600.0
 """Seconds for asyncio's own limit on TLS handshakes, which cannot be off; the limit that counts is ours."""
@@ -41,6 +34,8 @@ class Connection(asyncio.BufferedProtocol):
 
     Attributes:
         ended: nothing more will arrive or can be sent.
+        transport: asyncio's. Its `abort` closes at once and awaits nothing, so a cancelled task can call it; its
+            `set_protocol` lets another protocol be told of everything from then on.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -48,10 +43,9 @@ class Connection(asyncio.BufferedProtocol):
         self._whole = False  # it was ended by the peer, and not merely cut
         self._place = (host, port)
         self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport
+        self.transport: asyncio.Transport
         self._buffer = memoryview(bytearray(PIECE))
         self._filled = 0
-        self._paused = False
         self._blocked = False  # the transport holds bytes that it could not send yet
         self._waiter: asyncio.Future[None] | None = None
 
@@ -59,8 +53,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a transport, the encrypted one in its turn; let nothing stay behind in it unseen."""
-        self._transport = cast("asyncio.Transport", transport)
-        self._transport.set_write_buffer_limits(high=1, low=0)
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.set_write_buffer_limits(high=1, low=0)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Room for all that TLS holds just now: what it cannot hand on at once is lost if the peer has left by then."""
@@ -74,15 +68,14 @@ class Connection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Note what arrived."""
         self._filled += nbytes
-        if self._filled >= PIECE and not self._paused:
-            self._paused = True
-            self._transport.pause_reading()
+        if self._filled >= PIECE:
+            self.transport.pause_reading()
         self._wake()
 
     def eof_received(self) -> None:
         """Note the end; asyncio closes the transport."""
         self.ended = True
-        self._whole = _said_farewell(self._transport)
+        self._whole = _said_farewell(self.transport)
         self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -105,42 +98,22 @@ class Connection(asyncio.BufferedProtocol):
     @property
     def quiet(self) -> bool:
         """Whether it is open and nothing arrived that nobody asked for: good for another request."""
-        return not (self.ended or self._filled or self._transport.is_closing())
+        return not (self.ended or self._filled or self.transport.is_closing())
 
-    def abort(self) -> None:
-        """Close at once. Idempotent."""
-        self._transport.abort()
-
-    def hand_over(self, protocol: asyncio.BufferedProtocol) -> asyncio.Transport:
-        """Let another protocol be told of everything from now on, and answer with the transport."""
-        self._transport.set_protocol(protocol)
-        return self._transport
-
-    async def flush(self, link: ByteLink, seconds: float, phase: Phase = "write") -> bool:
-        """Write all that a link has to send; False where the peer takes no more, of which the link tells when read.
+    async def send(self, data: bytes, seconds: float, phase: Phase) -> bool:
+        """Write bytes; False where the peer takes no more, of which reading tells why.
 
         Raises:
             TimeoutError: the bytes did not leave within so many seconds.
         """
-        sent = await self.send(link.data_to_send(), seconds, phase)
-        if not sent:
-            link.send_failed()
-        return sent
-
-    async def send(self, data: bytes, seconds: float, phase: Phase) -> bool:
-        """Write bytes; False where the peer takes no more.
-
-        Raises:
-            TimeoutError: as `flush`.
-        """
-        if data and not self._transport.is_closing():
-            self._transport.write(data)
+        if data and not self.transport.is_closing():
+            self.transport.write(data)
             deadline = self._loop.time() + seconds
             while self._blocked and not self.ended:
                 if self._loop.time() >= deadline:
                     raise timed_out(phase, *self._place, seconds)
                 await self._wait(deadline)
-        return not (self.ended or self._transport.is_closing())
+        return not (self.ended or self.transport.is_closing())
 
     async def read(self, link: ByteLink) -> None:
         """Feed a link once: with what arrived, with how it ended, or with the news that nothing came in time."""
@@ -149,7 +122,8 @@ class Connection(asyncio.BufferedProtocol):
             await self._wait(deadline)
         if self._filled:
             link.receive_data(self._buffer[: self._filled], self._loop.time())
-            self._resume()
+            self._filled = 0
+            self.transport.resume_reading()
         elif self._whole:
             link.receive_eof(self._loop.time())
         elif self.ended:
@@ -164,40 +138,26 @@ class Connection(asyncio.BufferedProtocol):
             ConnectError: it could not be agreed on, or the certificate is not the host's.
             TimeoutError: it took longer than so many seconds.
         """
+        limit = min(2 * seconds, LONGEST_HANDSHAKE)
         try:
             async with asyncio.timeout(None if seconds == math.inf else seconds):
                 transport = await self._loop.start_tls(
-                    self._transport,
-                    self,
-                    context,
-                    server_hostname=hostname,
-                    ssl_handshake_timeout=min(2 * seconds, LONGEST_HANDSHAKE),
+                    self.transport, self, context, server_hostname=hostname, ssl_handshake_timeout=limit
                 )
         except builtins.TimeoutError:
             raise timed_out("handshake", hostname, port, seconds) from None
         except (OSError, ValueError) as error:
             raise could_not_connect(hostname, port, error) from error
         if transport is None:
-            raise could_not_connect(
-                hostname, port, ConnectionResetError("the connection ended during the TLS handshake")
-            )
+            raise could_not_connect(hostname, port, ConnectionResetError("the peer left during the TLS handshake"))
         self.connection_made(transport)
-
-    def _resume(self) -> None:
-        paused, self._paused, self._filled = self._paused, False, 0
-        if paused and not self._transport.is_closing():
-            self._transport.resume_reading()
 
     async def _wait(self, deadline: float) -> None:
         """Wait until something happens here, or the deadline."""
         self._waiter = self._loop.create_future()
-        timer = None if deadline == math.inf else self._loop.call_at(deadline, self._wake)
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-            if timer is not None:
-                timer.cancel()
+        with suppress(builtins.TimeoutError):
+            async with asyncio.timeout_at(None if deadline == math.inf else deadline):
+                await self._waiter
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

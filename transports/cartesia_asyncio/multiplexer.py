@@ -5,14 +5,15 @@ This module knows when bytes move, when time is up and who is woken. It must not
 
 Theory of operation. There is no task and no write lock. The loop hands over what arrives, straight into the link's
 buffer; a change and its bytes enter the transport in one step, and in their order. While the transport holds bytes it
-could not send yet, more stay in the link, so pongs never pile up. Reading pauses while nobody waits and events do. One
-timer runs while anybody waits; before it acts, the loop has read once more, for as long as there was something.
+could not send yet, more stay in the link, so pongs never pile up. Reading pauses while nobody waits and events do; who
+waits for bytes to leave waits too, as the peer may read only once it is read. One timer runs while anybody waits; the
+loop looks at the socket before its timers, so what is readable is read before anybody is said to be late.
 """
 
 import asyncio
 import math
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractContextManager, suppress
 from copy import copy
 from typing import Final, TypeVar, final
@@ -25,13 +26,17 @@ from cartesia_proto.conversation import CLOSING_SECONDS, TTSConversation, WebSoc
 from cartesia_proto.errors import CartesiaError, LocalProtocolError, TransportError
 from cartesia_proto.flow import Attempt, Failure, Outcome
 from cartesia_proto.http import Response
+from cartesia_proto.sessions.events import ContextEnded
 from cartesia_proto.sessions.handshake import connecting
 
 T = TypeVar("T")
 
 MOST_READS: Final = 100
-"""How often at most a socket is read before a context is opened: at 64 KiB each, that empties the largest buffer which
-Linux gives one by itself (6 MiB, ``tcp_rmem``)."""
+"""How often at most a socket is read before a context is opened or said to be late: at 64 KiB each, that empties the
+largest buffer which Linux gives one by itself (6 MiB, ``tcp_rmem``)."""
+
+TURNS: Final = 3
+"""Turns of the loop in which it looks at a socket, reads what is there, and reads the end that came behind it."""
 
 
 @final
@@ -47,16 +52,15 @@ class Multiplexer(asyncio.BufferedProtocol):
         self._options = options
         self._timeout = None if config.timeout == math.inf else config.timeout
         self._connecting = asyncio.Lock()
+        self._saying: dict[asyncio.Timeout, str] = {}  # what ends the wait of who says something, and for which id
         self._failure: tuple[CartesiaError, ...] = ()  # the last one, each time in a tuple of its own
         self._closed = False
         self._connection: Connection
-        self._transport: asyncio.Transport
         self._conversation: TTSConversation | None = None
         self._waiters: dict[object, asyncio.Future[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._received = False  # since somebody last asked
-        self._empty = asyncio.Event()  # nothing waits in the transport
-        self._empty.set()
+        self._full_reads = 0  # so many times there may have been more to be read
+        self._blocked = False  # the transport holds bytes that it could not send yet
 
     @property
     def now(self) -> float:
@@ -70,8 +74,8 @@ class Multiplexer(asyncio.BufferedProtocol):
         return self._current.link.receive_space(max(sizehint, 0) + TLS_RECORD + 1)
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Take what arrived."""
-        self._received = True
+        """Take what arrived. What takes up less than the least room there is was all there was."""
+        self._full_reads += nbytes > TLS_RECORD
         self._act(self._current.received(nbytes, self.now))
 
     def eof_received(self) -> None:
@@ -85,23 +89,26 @@ class Multiplexer(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         """Note that bytes are left in the transport."""
-        self._empty.clear()
+        self._blocked = True
 
     def resume_writing(self) -> None:
         """Note that they have left."""
-        self._empty.set()
-        self._current.link.data_sent(self.now)
-        self._act()
+        self._blocked = False
+        self._act(self._waiters)
+        if not self._blocked:
+            self._current.link.data_sent(self.now)
 
     # What WebSockets call.
 
     async def run(self) -> None:
         """Connect, unless there is a connection, and read until it has ended."""
-        await self._until_closed(await self._connected())
+        await self.say("", lambda: None, lambda conversation, now: False, lambda: None)  # noqa: ARG005 - no word is said
+        await self._until_closed(self._current)
 
     async def aclose(self) -> None:
         """End every context, say goodbye, and connect no more."""
         self._closed = True
+        self._wait_no_longer(self._saying.values())
         if self._conversation is None:
             return
         try:
@@ -114,17 +121,26 @@ class Multiplexer(asyncio.BufferedProtocol):
 
     # What contexts call.
 
-    async def say(self, ready: Callable[[], TTSConversation | None], say: Saying, check: Callable[[], None]) -> None:
-        """Say something on the conversation that is ready, or on a new connection's; when it is written, check."""
-        if say(ready() or await self._connected(), self.now):
+    async def say(
+        self, id: str, ready: Callable[[], TTSConversation | None], say: Saying, check: Callable[[], None]
+    ) -> None:
+        """Say something on the conversation that is ready, or on a new connection's; when it is written, check.
+
+        Where a change concerns the id meanwhile, nothing is waited for any longer, if what is ready then raises.
+        """
+        while (conversation := ready() or await self._settled() or await self._unless(id, self._connected)) is None:
+            self._check_open()
+        if say(conversation, self.now):
             self._act()
-            await self._flush()
+            if self._blocked:
+                await self._unless(id, self._flush)
         check()
 
     async def change(self, change: Callable[[float], set[str]]) -> None:
-        """Do at once what ends a context, and what follows from it. Never raises; cancelling it is no hindrance."""
-        self._act(change(self.now))
-        await self._flush()
+        """Do at once what ends a context, and what follows from it. Never raises, and waits for nothing."""
+        concerned = change(self.now)
+        self._wait_no_longer(concerned)
+        self._act(concerned)
 
     async def next(
         self, id: str, take: Callable[[], T | None], alone: AbstractContextManager[None], first: Step[None] | None
@@ -132,7 +148,8 @@ class Multiplexer(asyncio.BufferedProtocol):
         """Take the first step, then wait until something is taken; try when something comes for the id."""
         with alone:
             if first is not None:
-                await first()
+                with suppress(ContextEnded):  # what is taken tells
+                    await first()
             while (taken := take()) is None:
                 await self._wait(id)
             return taken
@@ -147,6 +164,26 @@ class Multiplexer(asyncio.BufferedProtocol):
 
     # How it is done.
 
+    async def _unless(self, id: str, step: Step[T]) -> T | None:
+        """What a step comes to; where a change concerns the id meanwhile, the step is cancelled, and it is None."""
+        scope = asyncio.timeout(None)
+        self._saying[scope] = id
+        try:
+            async with scope:
+                return await step()
+        except TimeoutError:
+            if not scope.expired():
+                raise
+            return None
+        finally:
+            del self._saying[scope]
+
+    def _wait_no_longer(self, concerned: Collection[str]) -> None:
+        """Cancel those steps. Only a change does so: what is received may be for an earlier context of the same id."""
+        for scope, id in self._saying.items():
+            if id in concerned and scope.when() is None:
+                scope.reschedule(self.now)
+
     async def _connected(self) -> TTSConversation:
         """The conversation of a connection that stands, until the next await; made anew where there is none.
 
@@ -156,45 +193,43 @@ class Multiplexer(asyncio.BufferedProtocol):
         """
         failure = self._failure
         async with self._connecting:
-            if self._conversation is not None and self._conversation.idle:
-                await self._settle(self._conversation)
             if self._conversation is None or self._conversation.over:
                 if self._failure is not failure:
                     raise copy(self._failure[0])
                 await self._connect()
             return self._current
 
-    def _act(self, concerned: Iterable[str] = ()) -> None:
+    def _act(self, concerned: Iterable[object] = ()) -> None:
         """Do what follows from a change: send, wake those it concerns, close what is over."""
         if self._conversation is None:
             return
         link = self._conversation.link
-        if self._empty.is_set() and not self._transport.is_closing() and (data := link.data_to_send()):
-            self._transport.write(data)
+        if not self._blocked and not self._connection.transport.is_closing() and (data := link.data_to_send()):
+            self._connection.transport.write(data)
         if link.state == "closed":
             self._network.abort(self._connection)
-            self._empty.set()
-        else:
-            self._regulate()
-            self._set_timer()
-        for key in self._waiters if link.state == "closed" else concerned:
+            self._blocked = False
+            concerned = self._waiters
+        self._regulate()
+        for key in concerned:
             if (waiter := self._waiters.get(key)) is not None and not waiter.done():
                 waiter.set_result(None)
 
     async def _flush(self) -> None:
         """Wait until everything was sent. If it does not leave in time, the connection is lost; never raises."""
+        conversation = self._current
         try:
             async with asyncio.timeout(self._timeout):
-                await self._empty.wait()  # what the transport held before
-                await self._empty.wait()  # what the link held meanwhile
+                for _ in range(2):  # what the transport holds leaves, then what the link does
+                    if self._blocked and conversation.link.state != "closed":
+                        await self._wait(object())
         except TimeoutError:
-            self._act(self._current.send_failed(self.now))
+            self._act(conversation.send_failed(self.now))
 
     async def _wait(self, key: object) -> None:
-        """Wait until something happened that concerns a context (the key is its id), or the connection has ended."""
+        """Wait until something happened that concerns a context (the key is its id), bytes left, or all has ended."""
         waiter = self._waiters[key] = asyncio.get_running_loop().create_future()
         self._regulate()
-        self._set_timer()
         try:
             await waiter
         finally:
@@ -211,36 +246,44 @@ class Multiplexer(asyncio.BufferedProtocol):
             await self._wait(object())
 
     def _regulate(self) -> None:
-        """Read, unless nobody waits while events do: then it is for the peer to wait."""
+        """Read, unless nobody waits while events do: then it is for the peer to wait. Whoever waits has a timer."""
         if self._waiters or not self._current.waiting_bytes:
-            self._transport.resume_reading()
+            self._connection.transport.resume_reading()
         else:
-            self._transport.pause_reading()
-
-    def _set_timer(self) -> None:
-        due = None if self._conversation is None else self._conversation.deadline()
+            self._connection.transport.pause_reading()
+        due = self._current.deadline()
         if due is None or not self._waiters or (self._timer is not None and self._timer.when() <= due):
             return
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_at(due, self._time_is_up)
+        self._timer = asyncio.get_running_loop().call_at(due, self._time_is_up, self._full_reads, MOST_READS)
 
-    def _time_is_up(self) -> None:
+    def _time_is_up(self, known: int, reads: int) -> None:
+        """Do what is due; but if there may be more to be read, look again first, at most so many times."""
+        if reads and known != self._full_reads:
+            self._timer = asyncio.get_running_loop().call_at(0.0, self._time_is_up, self._full_reads, reads - 1)
+            return
         self._timer = None
-        received, self._received = self._received, False
-        if self._waiters and not received:
+        if self._waiters:
             self._act(self._current.handle_deadline(self.now))
-        self._set_timer()
 
-    async def _settle(self, conversation: TTSConversation) -> None:
-        """Take in what has already arrived, so that a connection that idled out is known to have."""
-        for _ in range(MOST_READS):
-            self._received = False
-            self._transport.resume_reading()
-            await asyncio.sleep(0)  # the loop looks at the socket
-            await asyncio.sleep(0)  # and reads it
-            if conversation.over or not self._received:
-                return
+    async def _settled(self) -> TTSConversation | None:
+        """The conversation, if it stands: what has already arrived is taken in first, as it may have idled out."""
+        if self._conversation is None or self._conversation.over:
+            return None
+        conversation, key = self._conversation, object()
+        self._waiters[key] = asyncio.get_running_loop().create_future()
+        self._regulate()
+        try:
+            for _ in range(MOST_READS):
+                known = self._full_reads
+                for _ in range(TURNS):
+                    await asyncio.sleep(0)
+                if known == self._full_reads:
+                    break
+        finally:
+            del self._waiters[key]
+        return None if conversation.over else conversation
 
     async def _connect(self) -> None:
         operation = connecting(self._config, random.random)
@@ -266,8 +309,7 @@ class Multiplexer(asyncio.BufferedProtocol):
             if isinstance(outcome, Response) and outcome.status == 101:
                 self._conversation = TTSConversation(self._config, random.random, link, self._options.inbox_limit)
                 self._connection, connection = connection, None
-                self._transport = self._connection.hand_over(self)
-                self._empty.set()
+                self._connection.transport.set_protocol(self)
                 self._act(self._conversation.received(0, self.now))  # what came with the handshake
                 if self._connection.ended:
                     self.connection_lost(None)

@@ -93,7 +93,7 @@ class Network:
     def abort(self, connection: Connection) -> None:
         """Close a connection at once. Idempotent."""
         self._open.discard(connection)
-        connection.abort()
+        connection.transport.abort()
 
     def close(self) -> None:
         """Close every connection at once, those in use too. Idempotent; later there are none."""
@@ -119,7 +119,7 @@ class Network:
     async def _tunnel(self, connection: Connection, via: Proxy, attempt: Attempt) -> None:
         host, port, now = attempt.request.host, attempt.request.port, asyncio.get_running_loop().time()
         link = ConnectLink(via, host, port, attempt.timeout, self.limits, now)
-        await connection.flush(link, attempt.timeout, "handshake")
+        await connection.send(link.data_to_send(), attempt.timeout, "handshake")
         while (event := link.next_event()) is None:
             await connection.read(link)
         if isinstance(event, LinkFailed):

@@ -9,7 +9,7 @@ from collections.abc import Generator
 from typing import Generic, Never, Self, TypeVar, final
 
 from cartesia_proto.call import Awaiting, PageCall
-from cartesia_proto.pages import Page
+from cartesia_proto.pages import Page, Progress
 
 T = TypeVar("T")
 
@@ -41,6 +41,7 @@ class Walk(Generic[T]):
     def __init__(self, client: Awaiting, first: PageCall[T]) -> None:
         self._client = client
         self._next: PageCall[T] | None = first
+        self._progress = Progress()
         self._items: deque[T] = deque()
 
     def __aiter__(self) -> Self:
@@ -57,6 +58,7 @@ class Walk(Generic[T]):
             if self._next is None:
                 raise StopAsyncIteration
             page = await self._client.run_call(self._next.page())
+            self._progress.check(page)
             self._items.extend(page.items)
             self._next = page.next
         return self._items.popleft()

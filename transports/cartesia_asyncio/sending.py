@@ -90,7 +90,11 @@ class Line:
         return await self._flush()
 
     async def _flush(self) -> bool:
-        return await self._connection.flush(self.exchange.link, self._attempt.timeout)
+        link = self.exchange.link
+        sent = await self._connection.send(link.data_to_send(), self._attempt.timeout, "write")
+        if not sent:
+            link.send_failed()
+        return sent
 
 
 async def run(network: Network, operation: Operation[T]) -> tuple[T, Line | None]:

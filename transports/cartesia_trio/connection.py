@@ -17,15 +17,23 @@ from cartesia_proto.wire.exchange import ByteLink, connection_broke, could_not_c
 BROKEN: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
 """What a stream raises that the peer, or `AsyncCartesia.aclose` in another task, has ended."""
 
+_SELECTOR: Final[type[selectors.BaseSelector]] = getattr(selectors, "PollSelector", selectors.SelectSelector)
+"""What looks at one socket of any number, without one of its own; Windows has no ``poll``."""
+
 Connect = Callable[[str, int], Awaitable[trio.abc.Stream]]
 """What a user may give to make unencrypted connections to a host and port."""
 
 
 @final
 class Connection:
-    """One connection; made by `open_connection`."""
+    """One connection; made by `open_connection`.
+
+    Attributes:
+        unsent: what was taken from the link of a WebSocket, and is the next to be written.
+    """
 
     def __init__(self, stream: trio.abc.Stream, host: str, port: int) -> None:
+        self.unsent: bytes = b""
         self._stream = stream
         self._raw = stream
         self._place = (host, port)
@@ -33,7 +41,8 @@ class Connection:
     @property
     def quiet(self) -> bool:
         """Whether nothing arrived that nobody asked for, the end included; not to be known of a user's own stream."""
-        return not (isinstance(self._raw, trio.SocketStream) and self._raw.socket.is_readable())
+        sock = self._socket
+        return self.foreign or (sock is not None and not sock.is_readable())
 
     async def aclose(self) -> None:
         """Close at once, also when cancelled, and without being cancelled. Idempotent."""
@@ -48,13 +57,18 @@ class Connection:
 
     @property
     def writable(self) -> bool:
-        """Whether a little can be sent without waiting; taken for granted of a user's own stream."""
+        """Whether a little can be sent without waiting; not to be known of a user's own stream."""
         sock = self._socket
         if sock is None:
-            return True
-        with selectors.DefaultSelector() as selector:
+            return not self.foreign
+        with _SELECTOR() as selector:
             selector.register(sock, selectors.EVENT_WRITE)
             return bool(selector.select(0))
+
+    @property
+    def foreign(self) -> bool:
+        """Whether it is a user's own stream, of which little can be known."""
+        return not isinstance(self._raw, trio.SocketStream)
 
     @property
     def _socket(self) -> trio.socket.SocketType | None:

@@ -6,13 +6,14 @@ This module knows when bytes move, when time is up and who is woken. It must not
 Theory of operation. There is no task of its own. Of those who wait, one leads: it reads for all, and wakes whom what it
 read concerns. Whoever ceases to wait while nobody leads appoints exactly one other, so that somebody reads while
 anybody waits. Bytes leave under a lock, whose holder sends all there are, under a shield: a cancelled write would break
-the stream for everybody. The leader never waits to write: what it has to send goes when nobody writes and the socket
-takes it at once.
+the stream for everybody. Who has to wait to write counts among those who wait, for the peer may read no more before it
+is read from; so a write never waits longer than the connection is kept alive. Who has read sends what came of that only
+as far as the socket takes it at once, and never waits to write.
 """
 
 import math
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from copy import copy
 from random import random
 from typing import Final, TypeVar, final
@@ -25,6 +26,7 @@ from cartesia_proto.conversation import CLOSING_SECONDS, TTSConversation, WebSoc
 from cartesia_proto.errors import CartesiaError, LocalProtocolError, TransportError
 from cartesia_proto.flow import Attempt, Failure, Outcome
 from cartesia_proto.http import Response
+from cartesia_proto.sessions.events import ContextEnded
 from cartesia_proto.sessions.handshake import connecting
 from cartesia_trio.connection import Connection
 from cartesia_trio.network import Network
@@ -34,9 +36,17 @@ T = TypeVar("T")
 MOMENT: Final = 0.001
 """Seconds that a read is given at the least, so that what is readable is read before anything is said to be late."""
 
-MOST_READS: Final = 100
-"""How often at most a socket is read before a context is opened: at 64 KiB each, that empties the largest buffer which
-Linux gives one by itself (6 MiB, ``tcp_rmem``)."""
+MOST_BYTES: Final = 6 << 20
+"""How much at most had arrived before it was read, where that cannot be told otherwise: the largest buffer which Linux
+gives a socket by itself (``tcp_rmem``)."""
+
+LITTLE: Final = 1900
+"""Bytes that a writable socket takes without waiting, with what encryption adds: below BSD's low-water mark of 2048
+(``SO_SNDLOWAT``), and below the third of its buffer that is free where Linux calls one writable. Most messages fit."""
+
+
+TURNS_OF_A_STREAM: Final = 10
+"""How often the others have their turn while a user's own stream is read once; trio's own in memory take three."""
 
 
 @final
@@ -51,13 +61,19 @@ class Multiplexer:
         self._config = config
         self._options = options
         self._connecting = trio.Lock()
+        self._attempting = trio.CancelScope()  # to connect
+        self._awaiting: dict[trio.CancelScope, str] = {}  # who waits for a connection, for the context of which id
         self._failure: tuple[CartesiaError, ...] = ()  # the last one, each time in a tuple of its own
         self._closed = False
         self._connection: Connection
         self._conversation: TTSConversation | None = None
         self._writing = trio.Lock()
+        self._draining = False  # whoever holds the lock sends everything
         self._leader: object = None  # what the task waits for that reads for all
         self._reading = trio.CancelScope()  # of the leader's wait
+        self._earliest = 0.0  # when that may end for being late
+        self._received = 0  # bytes
+        self._in_time = 0  # bytes that had been received when nothing was late
         self._followers: dict[object, trio.Event] = {}
         self._successor: trio.Event | None = None  # of whom was appointed and has not had its turn
 
@@ -70,6 +86,7 @@ class Multiplexer:
     async def aclose(self) -> None:
         """End every context, say goodbye, and connect no more. It closes also when it is cancelled."""
         self._closed = True
+        self._attempting.cancel()
         conversation = self._conversation
         if conversation is not None:
             self._wake(conversation.close(trio.current_time()))
@@ -84,18 +101,29 @@ class Multiplexer:
 
     # What contexts call.
 
-    async def say(self, ready: Callable[[], TTSConversation | None], say: Saying, check: Callable[[], None]) -> None:
-        """Say something on the conversation that is ready, or on a new connection's; when it is written, check."""
+    async def say(
+        self, id: str, ready: Callable[[], TTSConversation | None], say: Saying, check: Callable[[], None]
+    ) -> None:
+        """Say something on the conversation that is ready, or on a new connection's; when it is written, check.
+
+        A change that concerns the id ends the wait for a connection, if what is ready then raises.
+        """
         await trio.lowlevel.checkpoint()
-        if say(ready() or await self._connected(), trio.current_time()):
+        while (conversation := ready() or await self._connected_for(id)) is None:
+            pass
+        if say(conversation, trio.current_time()):
             self._wake()
             await self._flush(self._config.timeout)
         check()
 
     async def change(self, change: Callable[[float], set[str]]) -> None:
         """Do at once what ends a context, and what follows from it. Never raises; cancelling it is no hindrance."""
-        self._wake(change(trio.current_time()))
-        if not self._writing.locked():  # else it is sent by whoever writes
+        concerned = change(trio.current_time())
+        self._wake(concerned)
+        for scope, id in self._awaiting.items():
+            if id in concerned:
+                scope.cancel()
+        if not self._draining:  # else it is sent by whoever writes
             with trio.CancelScope(shield=True):
                 await self._flush(self._config.timeout)
         await trio.lowlevel.checkpoint()
@@ -107,7 +135,8 @@ class Multiplexer:
         with alone:
             await trio.lowlevel.checkpoint()
             if first is not None:
-                await first()
+                with suppress(ContextEnded):  # what is taken tells
+                    await first()
             try:
                 while (taken := take()) is None:
                     await self._wait(id)
@@ -128,11 +157,13 @@ class Multiplexer:
     async def _wait(self, key: object) -> None:
         """Wait until something may have happened that concerns a context (the key is its id), or the connection."""
         if self._leader is None:
+            conversation, connection = self._current, self._connection
             self._leader = key
             try:
-                await self._read()
+                self._wake(await self._read(conversation, connection))
             finally:
                 self._leader = None
+            await self._follow_up(conversation, connection)
             return
         woken = self._followers[key] = trio.Event()
         try:
@@ -168,27 +199,39 @@ class Multiplexer:
 
     # Bytes.
 
-    async def _read(self) -> None:
-        """Read once for all, or do what is due."""
-        conversation, connection = self._current, self._connection
-        earliest = trio.current_time() + MOMENT
+    async def _read(self, conversation: TTSConversation, connection: Connection) -> set[str]:
+        """Read once for all, or do what is due; answers with whom that concerns."""
+        self._earliest = trio.current_time() + MOMENT
         data: bytes | bytearray | None = None
-        with trio.CancelScope(deadline=max(earliest, self._due(conversation))) as self._reading:
+        with trio.CancelScope(deadline=self._due(conversation)) as self._reading:
             data = await connection.receive()
         now = trio.current_time()
-        if data:
-            concerned = conversation.receive_data(data, now)
-        elif data is None:
-            concerned = conversation.handle_deadline(now)
-        else:
-            concerned = conversation.receive_eof(now)
-        self._wake(concerned)
-        await self._follow_up(conversation, connection)
+        if data is None:
+            return conversation.handle_deadline(now)
+        if not data:
+            return conversation.receive_eof(now)
+        self._received += len(data)
+        concerned = conversation.receive_data(data, now)
+        return concerned | conversation.handle_deadline(now) if self._is_late(conversation, connection) else concerned
+
+    def _is_late(self, conversation: TTSConversation, connection: Connection) -> bool:
+        """Whether something is due that nothing can prevent which has arrived in time, while more and more arrives."""
+        due = conversation.deadline()
+        if due is None or trio.current_time() < due:
+            self._in_time = self._received
+            return False
+        return not connection.readable or self._received - self._in_time >= MOST_BYTES
 
     async def _follow_up(self, conversation: TTSConversation, connection: Connection) -> None:
         """Send what was answered to what was read, if that need not be waited for, and close what is over."""
-        if conversation.link.has_data_to_send and not self._writing.locked() and connection.writable:
-            await self._flush(self._config.timeout)
+        if (connection.unsent or conversation.link.has_data_to_send) and not self._writing.locked():
+            self._writing.acquire_nowait()
+            self._draining = connection.foreign
+            try:
+                await self._send_some(conversation, connection)
+            finally:
+                self._draining = False
+                self._writing.release()
         if conversation.link.state == "closed":
             await self._network.close(connection)
 
@@ -200,39 +243,79 @@ class Multiplexer:
             self._writing.acquire_nowait()  # no cancellation comes between a change and its bytes
         except trio.WouldBlock:
             await self._writing.acquire()
+        self._draining = True
         try:
             await self._send(self._conversation, self._connection, seconds)
         finally:
+            self._draining = False
             self._writing.release()
 
     async def _send(self, conversation: TTSConversation, connection: Connection, seconds: float) -> None:
-        while data := conversation.link.data_to_send():
-            with trio.CancelScope(shield=True):
-                try:
-                    sent = await connection.send(data, seconds, "write")
-                except TimeoutError:
-                    sent = False
-                if sent:
-                    conversation.link.data_sent(trio.current_time())
-                else:
-                    await self._settle(conversation)  # it may say why
-                    self._wake(conversation.send_failed(trio.current_time()))
-                    await self._network.close(connection)
+        while data := connection.unsent + conversation.link.data_to_send():
+            connection.unsent = b""
+            await self._write(conversation, connection, data, seconds)
+
+    async def _send_some(self, conversation: TTSConversation, connection: Connection) -> None:
+        """Send as much as leaves without waiting, as far as that can be told; the rest is for whoever sends next."""
+        while connection.foreign or connection.writable:
+            data = connection.unsent + conversation.link.data_to_send()
+            if not data:
+                return
+            data, connection.unsent = data[:LITTLE], data[LITTLE:]
+            await self._write(conversation, connection, data, self._config.timeout)
+
+    async def _write(self, conversation: TTSConversation, connection: Connection, data: bytes, seconds: float) -> None:
+        """Write what was taken from the link. If it does not leave in time, the connection is lost.
+
+        Where that may be waited for, a task that lasts no longer than the wait waits for events beside it.
+        """
+        with trio.CancelScope(shield=True):
+            if len(data) <= LITTLE and connection.writable:
+                sent = await self._sent(connection, data, seconds)
+            elif conversation.link.state == "closed":  # a last goodbye: nothing more is read meanwhile
+                sent = await self._sent(connection, data, min(seconds, CLOSING_SECONDS))
+            else:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._until_closed, conversation)
+                    sent = await self._sent(connection, data, seconds)
+                    nursery.cancel_scope.cancel()
+            if not sent:
+                await self._settle(conversation)  # it may say why
+                connection.unsent = b""
+                self._wake(conversation.send_failed(trio.current_time()))
+                await self._network.close(connection)
+            elif not connection.unsent:
+                conversation.link.data_sent(trio.current_time())
+
+    @staticmethod
+    async def _sent(connection: Connection, data: bytes, seconds: float) -> bool:
+        try:
+            return await connection.send(data, seconds, "write")
+        except TimeoutError:
+            return False
 
     async def _settle(self, conversation: TTSConversation) -> None:
-        """Take in what has already arrived, so that a connection that idled out is known to have."""
-        for _ in range(MOST_READS):
-            if conversation.over or not self._connection.readable:
-                return
-            if self._leader is not None:
-                await trio.lowlevel.checkpoint()
-                continue
-            with trio.move_on_after(MOMENT) as scope:
-                try:
-                    await self._wait(scope)
-                finally:
-                    self._appoint()
-            if scope.cancelled_caught:
+        """Take in what has already arrived, so that a connection that idled out is known to have.
+
+        Where somebody reads for all, that is left to whoever does, as long as something comes of it.
+        """
+        most = self._received + MOST_BYTES
+        while not conversation.over and self._received < most:
+            before, leader = self._received, self._leader
+            if leader is None:
+                if not self._connection.readable:
+                    return
+                with trio.move_on_after(MOMENT) as scope:
+                    try:
+                        await self._wait(scope)
+                    finally:
+                        self._appoint()
+            else:
+                # Who leads may have more to read in the cipher than in the socket; in two turns everybody has one.
+                await trio.sleep(0 if self._connection.quiet else MOMENT)
+                for _ in range(TURNS_OF_A_STREAM if self._connection.foreign else 1):
+                    await trio.lowlevel.checkpoint()
+            if (self._received, self._leader) == (before, leader):
                 return
 
     # Connecting.
@@ -246,7 +329,7 @@ class Multiplexer:
         """
         failure = self._failure
         async with self._connecting:
-            if self._conversation is not None and self._conversation.idle:
+            if self._conversation is not None:
                 await self._settle(self._conversation)
             if self._conversation is None or self._conversation.over:
                 if self._failure is not failure:
@@ -254,14 +337,26 @@ class Multiplexer:
                 await self._connect()
             return self._current
 
+    async def _connected_for(self, id: str) -> TTSConversation | None:
+        """As `_connected`, for a context; None if a change has concerned it in the meantime."""
+        with trio.CancelScope() as scope:
+            self._awaiting[scope] = id
+            try:
+                return await self._connected()
+            finally:
+                del self._awaiting[scope]
+        return None
+
     async def _connect(self) -> None:
         operation = connecting(self._config, random)
         try:
-            step = operation.start()
-            while isinstance(step, Attempt):
-                self._check_open()
-                await trio.sleep(step.delay)
-                step = operation.resume(await self._attempt(step))
+            with trio.CancelScope() as self._attempting:
+                step = operation.start()
+                while isinstance(step, Attempt):
+                    self._check_open()
+                    await trio.sleep(step.delay)
+                    step = operation.resume(await self._attempt(step))
+            self._check_open()
         except CartesiaError as error:
             self._failure = (copy(error),)
             raise
@@ -297,7 +392,6 @@ class Multiplexer:
             raise AssertionError("this is called only where there was a connection")
         return self._conversation
 
-    @staticmethod
-    def _due(conversation: TTSConversation) -> float:
+    def _due(self, conversation: TTSConversation) -> float:
         due = conversation.deadline()
-        return math.inf if due is None else due
+        return math.inf if due is None else max(due, self._earliest)

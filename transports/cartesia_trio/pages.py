@@ -11,7 +11,7 @@ from typing import Generic, Never, Self, TypeVar, final
 import trio
 
 from cartesia_proto.call import Awaiting, PageCall
-from cartesia_proto.pages import Page
+from cartesia_proto.pages import Page, Progress
 
 T = TypeVar("T")
 
@@ -43,6 +43,7 @@ class Walk(Generic[T]):
     def __init__(self, client: Awaiting, first: PageCall[T]) -> None:
         self._client = client
         self._next: PageCall[T] | None = first
+        self._progress = Progress()
         self._items: deque[T] = deque()
 
     def __aiter__(self) -> Self:
@@ -61,6 +62,7 @@ class Walk(Generic[T]):
             if self._next is None:
                 raise StopAsyncIteration
             page = await self._client.run_call(self._next.page())
+            self._progress.check(page)
             self._items.extend(page.items)
             self._next = page.next
         return self._items.popleft()

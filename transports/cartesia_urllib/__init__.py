@@ -6,8 +6,8 @@
         voices = client.voices.list()
 
 `client` is what users make, `stream` a streamed answer; `sending` runs calls over what `network` shares and `sockets`
-makes, or over a user's own opener (`foreign`). `multiplexer` makes a WebSocket's connections, `pump` moves the bytes of
-one, in turns that `exclusion` gives. ``python -m cartesia_urllib`` speaks a text into a file, with `saving`.
+makes, or over a user's own opener (`foreign`). `dialling` connects a WebSocket, `pump` moves the bytes of a connection,
+in turns that `exclusion` gives. ``python -m cartesia_urllib`` speaks a text into a file, with `saving`.
 """
 
 from cartesia_urllib.client import Cartesia

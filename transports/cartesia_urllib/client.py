@@ -7,12 +7,11 @@ to follow and what an answer means is the core's.
 import os
 import random
 from collections.abc import Mapping
-from copy import copy
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from cartesia_proto.api import Api
-from cartesia_proto.call import Blocking, Call, Plan, Stream, StreamCall
-from cartesia_proto.config import Config, configure
+from cartesia_proto.call import Call, StreamCall
+from cartesia_proto.clients import BlockingClient
+from cartesia_proto.config import configure
 from cartesia_proto.errors import LocalProtocolError
 from cartesia_proto.wire.exchange import choose_proxy
 from cartesia_urllib.network import Network
@@ -24,16 +23,14 @@ if TYPE_CHECKING:
     import ssl
     import urllib.request
 
-    from cartesia_proto.blocking import TTSWebSocket
+    from cartesia_proto.blocking import Multiplexer
     from cartesia_proto.conversation import WebSocketOptions
-    from cartesia_proto.websocket_tts import WebSocketTTS
 
-B = TypeVar("B")
 E = TypeVar("E")
 T = TypeVar("T")
 
 
-class Cartesia(Api[Blocking]):
+class Cartesia(BlockingClient):
     """A client of the Cartesia API whose answers are values; any number of threads may share it.
 
     Args:
@@ -59,9 +56,7 @@ class Cartesia(Api[Blocking]):
         LocalProtocolError: an argument, or what the environment has in its place, is malformed or excluded by another.
     """
 
-    __slots__ = ("_config", "_network")
-    _config: Config
-    _network: Network
+    __slots__ = ("_network",)
 
     def __init__(
         self,
@@ -79,8 +74,9 @@ class Cartesia(Api[Blocking]):
         connect: Connect | None = None,
         opener: "urllib.request.OpenerDirector | None" = None,
     ) -> None:
-        super().__init__()
-        self._config = configure(
+        if opener is not None:
+            _check_excluded(ssl_context=ssl_context, proxy=proxy, local_address=local_address, connect=connect)
+        config = configure(
             os.environ,
             api_key=api_key,
             token=token,
@@ -90,80 +86,28 @@ class Cartesia(Api[Blocking]):
             max_retries=max_retries,
             headers=headers,
         )
-        if opener is not None:
-            _check_excluded(ssl_context=ssl_context, proxy=proxy, local_address=local_address, connect=connect)
-        connector = Connector(
-            proxy=choose_proxy(proxy, self._config.base_url, os.environ),
-            ssl_context=ssl_context,
-            local_address=local_address,
-            connect=connect,
-            limits=self._config.limits,
-        )
-        self._network = Network(connector, opener)
-
-    @property
-    def runner(self) -> Blocking:
-        """The client itself."""
-        return self
-
-    @property
-    def tts(self) -> "WebSocketTTS[Blocking, TTSWebSocket]":
-        """Text to speech."""
-        from cartesia_proto.websocket_tts import WebSocketTTS  # noqa: PLC0415 - on first access, as every resource
-
-        return WebSocketTTS(self, self._websocket)
-
-    def call(self, plan: Plan[B, object]) -> B:
-        """Run any call: what ``client.voices.get(…)`` does with the value that ``Voices.get(…)`` makes.
-
-        Raises:
-            CartesiaError: the call's final error; the client stays usable.
-            LocalProtocolError: the client is closed, or the call lacks something it needs.
-            OSError: a file to be sent cannot be opened or read.
-        """
-        return plan.run_blocking(self)
+        super().__init__(config, random.random)
+        via = choose_proxy(proxy, config.base_url, os.environ)
+        self._network: Network = Network(Connector(via, ssl_context, local_address, connect, config.limits), opener)
 
     def run_call(self, call: Call[T]) -> T:
         """Make one request and answer with its value. Raises as `call`."""
-        value, _ = run(self._network, call.operation(self._config, random.random), Interrupter())
+        value, _ = run(self._network, call.operation(self._config, self._random), Interrupter())
         return value
 
-    def run_stream(self, call: StreamCall[E]) -> Stream[E]:
+    def run_stream(self, call: StreamCall[E]) -> BodyStream[E]:
         """Answer with a stream that has not been sent yet.
 
         Raises:
             LocalProtocolError: the client is closed, or the call lacks something it needs.
         """
         self._network.check()
-        return BodyStream(self._network, call.operation(self._config, random.random))
+        return BodyStream(self._network, call.operation(self._config, self._random))
 
-    def _websocket(self, options: "WebSocketOptions") -> "TTSWebSocket":
-        from cartesia_proto.blocking import TTSWebSocket  # noqa: PLC0415 - sessions and wsproto, which only this needs
-        from cartesia_urllib.multiplexer import Multiplexer  # noqa: PLC0415 - as above
+    def _multiplexer(self, options: "WebSocketOptions") -> "Multiplexer":
+        from cartesia_urllib.dialling import multiplexer  # noqa: PLC0415 - wsproto is not needed before
 
-        return TTSWebSocket(Multiplexer(self._network, self._config, options), self._config, random.random)
-
-    def with_options(
-        self,
-        *,
-        timeout: float | None = None,
-        max_retries: int | None = None,
-        version: str | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> Self:
-        """A client like this one with other defaults, on the same connections: closing one closes both.
-
-        Args:
-            timeout, max_retries, version: None keeps what holds here.
-            headers: added to those sent with every request.
-
-        Raises:
-            LocalProtocolError: a value is malformed.
-        """
-        config = self._config.with_options(timeout=timeout, max_retries=max_retries, version=version, headers=headers)
-        other = copy(self)
-        other._config = config  # noqa: SLF001 - a client like this one
-        return other
+        return multiplexer(self._network, self._config, options)
 
     def close(self) -> None:
         """Close every connection, those in use too: their calls and streams fail. Idempotent, from any thread.
@@ -171,14 +115,6 @@ class Cartesia(Api[Blocking]):
         From now on every call raises `LocalProtocolError`.
         """
         self._network.close()
-
-    def __enter__(self) -> Self:
-        """The client itself."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close."""
-        self.close()
 
 
 def _check_excluded(**arguments: object) -> None:

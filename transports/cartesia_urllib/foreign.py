@@ -15,7 +15,6 @@ import contextlib
 import http.client
 import io
 import math
-import re
 import socket
 import time
 import urllib.error
@@ -26,6 +25,7 @@ from cartesia_proto.credentials import Secret
 from cartesia_proto.errors import CartesiaError, ConnectionLost, LocalProtocolError, RemoteProtocolError, TimeoutError
 from cartesia_proto.flow import Attempt
 from cartesia_proto.wire.exchange import PIECE, could_not_connect, timed_out, upload
+from cartesia_proto.wire.foreign import wire_head
 from cartesia_urllib.network import Network
 from cartesia_urllib.sending import Line, OpenedBody
 from cartesia_urllib.sockets import Interrupter, feed, socket_timeout
@@ -33,8 +33,6 @@ from cartesia_urllib.sockets import Interrupter, feed, socket_timeout
 NOTHING_SENT: Final = (socket.gaierror, ConnectionRefusedError, ValueError)
 """Reasons that only connecting has: no such name, nobody there, and (`ssl.CertificateError`, a ValueError among the
 OSErrors) a certificate that does not hold."""
-
-_FOLD: Final = re.compile(r"[ \t]*\r?\n[ \t]*")  # RFC 9112 section 5.2: to be read as a space
 
 
 @final
@@ -77,7 +75,8 @@ class ForeignLine(Line):
         with contextlib.suppress(OSError, ValueError, AttributeError):  # it comes from no socket, or has ended already
             sock = self._cleanup.enter_context(socket.fromfd(answered.fileno(), socket.AF_INET, socket.SOCK_STREAM))
             self._interrupter.attach(sock)
-        feed(self.exchange.link, _head(answered))
+        fields = ((name, str(value)) for name, value in answered.headers.items())
+        feed(self.exchange.link, wire_head(answered.status, fields))
 
     def _ask(self, body: OpenedBody) -> http.client.HTTPResponse | CartesiaError:
         response: object = None
@@ -107,15 +106,6 @@ def _request(attempt: Attempt, body: OpenedBody) -> urllib.request.Request:
     if length:  # where it is 0, http.client says so for the methods that want it said
         request.add_unredirected_header("Content-Length", str(length))
     return request
-
-
-def _head(response: http.client.HTTPResponse) -> bytes:
-    """The head of a response as it stood on the wire, but for the chunks, which `http.client` has taken away."""
-    chunked = str(response.headers.get("Transfer-Encoding")).strip().lower() == "chunked"
-    gone = ("transfer-encoding", "content-length") if chunked else ()
-    fields = [(name, str(value)) for name, value in response.headers.items() if name.lower() not in gone]
-    lines = [f"HTTP/1.1 {response.status} ", *(f"{name}: {_FOLD.sub(' ', value)}" for name, value in fields), "", ""]
-    return "\r\n".join(lines).encode("latin-1", "replace")
 
 
 def _failure(error: Exception, attempt: Attempt) -> CartesiaError:

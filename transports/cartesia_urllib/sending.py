@@ -157,8 +157,7 @@ def run(network: Network, operation: Operation[T], interrupter: Interrupter) -> 
         step = operation.start()
         while isinstance(step, Attempt):
             network.use(interrupter)
-            if step.delay:
-                interrupter.interrupted.wait(step.delay)
+            interrupter.interrupted.wait(step.delay)
             outcome, line = _attempt(network, step, interrupter)
             step = operation.resume(outcome)
         return step.value, line

@@ -11,7 +11,8 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Final, TypeAlias, final
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, final
 
 from attrs import define, field
 
@@ -30,6 +31,8 @@ from cartesia_proto.wire.proxy import ConnectLink, Proxy
 
 if TYPE_CHECKING:
     import ssl
+
+SocketT = TypeVar("SocketT", bound=socket.socket)
 
 Origin: TypeAlias = tuple[str, str, int]
 """Scheme, host and port, as `Request.origin` answers them."""
@@ -88,6 +91,18 @@ class Interrupter:
             self._socket = sock
             if self.interrupted.is_set():
                 self._end()
+
+    def replace(self, make: Callable[[], SocketT]) -> SocketT:
+        """Attach the socket that takes over the one there is, which is not shut down while that is made.
+
+        Raises:
+            ConnectionLost: it was interrupted before.
+        """
+        with self._lock:
+            self.check()
+            sock = make()
+            self.attach(sock)
+        return sock
 
     def close(self) -> None:
         """Let go of the socket, if there is one, and close it; for the thread that uses it."""
@@ -170,7 +185,7 @@ class Connector:
         proxy: speak through it, to http and https origins alike.
         ssl_context: None makes one that verifies, when it is first needed.
         local_address: the address to connect from.
-        connect: makes the unencrypted connection in place of `socket.create_connection`.
+        connect: makes the unencrypted connection in place of this; it cannot be interrupted, nor can finding a name.
         limits: of them, `head` bounds a proxy's answer.
     """
 
@@ -192,9 +207,10 @@ class Connector:
         place = origin[1:]
         interrupter.check()
         with interrupter:
-            sock = self._connected((self.proxy.host, self.proxy.port) if self.proxy else place, timeout)
             try:
-                interrupter.attach(sock)
+                sock = self._connected(
+                    (self.proxy.host, self.proxy.port) if self.proxy else place, timeout, interrupter
+                )
                 if self.proxy is not None:
                     link = ConnectLink(self.proxy, *place, timeout, self.limits, time.monotonic())
                     _tunnel(sock, link, place, timeout)
@@ -203,17 +219,36 @@ class Connector:
                 interrupter.close()
                 raise
 
-    def _connected(self, place: Place, timeout: float) -> socket.socket:
+    def _connected(self, place: Place, timeout: float, interrupter: Interrupter) -> socket.socket:
         with _failing("connect", place, timeout):
             if self.connect is not None:
                 sock = self.connect(*place)
+                interrupter.attach(sock)
             else:
-                source = None if self.local_address is None else (self.local_address, 0)
-                sock = socket.create_connection(place, socket_timeout(timeout), source)
+                sock = self._reached(place, timeout, interrupter)
         sock.settimeout(socket_timeout(timeout))
         with contextlib.suppress(OSError):  # a user's socket need not be TCP
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
+
+    def _reached(self, place: Place, timeout: float, interrupter: Interrupter) -> socket.socket:
+        """The first address of a place that answers; as `socket.create_connection`, which cannot be interrupted."""
+        found = socket.getaddrinfo(*place, type=socket.SOCK_STREAM)
+        for family, kind, protocol, _, address in found:
+            sock = socket.socket(family, kind, protocol)
+            interrupter.attach(sock)
+            try:
+                sock.settimeout(socket_timeout(timeout))
+                if self.local_address is not None:
+                    sock.bind((self.local_address, 0))
+                sock.connect(address)
+                return sock
+            except OSError:
+                interrupter.close()
+                interrupter.check()
+                if address == found[-1][-1]:
+                    raise
+        raise OSError("the name has no address")
 
     def _secured(self, sock: socket.socket, place: Place, timeout: float, interrupter: Interrupter) -> socket.socket:
         """The socket under TLS, which takes it over."""
@@ -225,10 +260,9 @@ class Connector:
                 self.ssl_context.set_alpn_protocols(["http/1.1"])
         with _failing("handshake", place, timeout):
             # A connection that ends without TLS's own farewell may have been cut by anybody, so it must show.
-            secured = self.ssl_context.wrap_socket(
-                sock, server_hostname=place[0], do_handshake_on_connect=False, suppress_ragged_eofs=False
-            )
-            interrupter.attach(secured)
+            # Shut down just now, it would be left to the garbage collector by `ssl` (of Python 3.11 to 3.13).
+            wrap = partial(self.ssl_context.wrap_socket, do_handshake_on_connect=False, suppress_ragged_eofs=False)
+            secured = interrupter.replace(lambda: wrap(sock, server_hostname=place[0]))
             secured.settimeout(socket_timeout(timeout))
             secured.do_handshake()
         return secured

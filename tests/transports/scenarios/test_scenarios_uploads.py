@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cartesia_proto.api.voices import Voices
-from cartesia_proto.errors import ApiError, ConnectionLost, LocalProtocolError
+from cartesia_proto.errors import ApiError, ConnectionLost, LocalProtocolError, RemoteProtocolError
 
 if TYPE_CHECKING:
     from tests.transports.conftest import Connection, Net
@@ -104,6 +104,15 @@ def test_an_error_on_a_later_page(shell: Shell, net: Net) -> None:
     server = net.serve([net.response(200, page("a", more=True)), net.response(400, b"no")])
     with pytest.raises(ApiError):
         shell.client(server).items(Voices.list(limit=1))
+
+
+def test_pages_that_point_at_each_other(shell: Shell, net: Net) -> None:
+    """They are not walked for ever."""
+    pages = [net.response(200, page(id, more=True)) for id in "aba"]
+    server = net.serve(pages)
+    with pytest.raises(RemoteProtocolError, match="goes in circles"):
+        shell.client(server).items(Voices.list())
+    assert len(server.requests) == len(pages)
 
 
 def test_a_header_that_would_split_the_request(shell: Shell, net: Net) -> None:

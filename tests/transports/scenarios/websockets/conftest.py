@@ -235,7 +235,6 @@ class Peer:
         self.link = ServerWebSocketLink(
             http, head, limits=Limits(), ping_interval=math.inf, deflate=deflate, now=monotonic()
         )
-        self.flush()
 
     def flush(self) -> None:
         """Send what the link has queued."""
@@ -339,16 +338,18 @@ class Stage:
             return self.websocket(self._shell.client(base_url=server.base_url, api_key=server.api_key), **keeping)
         return self.websocket(self._shell.client(server), **keeping)
 
-    def serve(self, *scripts: Callable[[Peer], None], deflate: bool = False) -> Server:
-        """A server; the nth connection runs the nth script."""
-        return self._net.serve(*(self.script(script, deflate=deflate) for script in scripts))
+    def serve(self, *scripts: Callable[[Peer], None], deflate: bool = False, at_once: bool = False) -> Server:
+        """A server; the nth connection runs the nth script, whose first words may go out at once with the 101."""
+        return self._net.serve(*(self.script(script, deflate=deflate, at_once=at_once) for script in scripts))
 
     @staticmethod
-    def script(script: Callable[[Peer], None], *, deflate: bool = False) -> Script:
+    def script(script: Callable[[Peer], None], *, deflate: bool = False, at_once: bool = False) -> Script:
         """What a peer does; unless it ends the connection, it then waits for the client's goodbye."""
 
         def run(connection: Connection) -> None:
             peer = Peer(connection, deflate=deflate)
+            if not at_once:
+                peer.flush()
             script(peer)
             if connection.socket.fileno() >= 0 and peer.link.state != "closed":
                 peer.wait_until_closed()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import gc
+import json
 import logging
 import pickle
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -108,8 +109,9 @@ def leave(connection: Connection) -> None:
 def repeat(connection: Connection) -> None:
     """Say what was heard, as a debugging server does."""
     seen = connection.request()
-    body = repr(sorted(name for name, _ in seen.fields)).encode()
-    connection.send(b"HTTP/1.1 401 No\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    body, secret = repr(seen.fields).encode(), (seen.header("authorization") or "").encode()
+    assert CANARY.encode() in body
+    connection.send(b"HTTP/1.1 401 No\r\nX-Seen: %s\r\nContent-Length: %d\r\n\r\n" % (secret, len(body)) + body)
 
 
 FAILURES: dict[str, Script] = {
@@ -149,6 +151,57 @@ def test_connections_that_end(shell: Shell, stage: Stage, log: Records) -> None:
         heard = stage.listen(context)
         assert heard.error is not None
         assert_silent(heard.error, context, context.terminal, vars(ws), log.texts)
+
+
+def closing(peer: Peer) -> None:
+    """A goodbye."""
+    peer.close(1008, f"no such key: {KEY}")
+
+
+def closing_later(peer: Peer) -> None:
+    """The same to who spoke."""
+    peer.hear()
+    closing(peer)
+
+
+def failing(peer: Peer) -> None:
+    """An error of one context."""
+    peer.say(error(str(peer.hear()["context_id"])))
+
+
+def failing_all(peer: Peer) -> None:
+    """An error of all of them."""
+    peer.hear()
+    peer.say(error())
+
+
+def babbling(peer: Peer) -> None:
+    """What is no event at all."""
+    peer.hear()
+    peer.say(f"no such key: {KEY}")
+
+
+def error(id: str | None = None) -> str:
+    """An error event that says the key wherever it may say anything (protocol section 4.4)."""
+    words = {name: f"{name} {KEY}" for name in ("title", "message", "error", "error_code", "request_id", "doc_url")}
+    context = {} if id is None else {"context_id": id}
+    return json.dumps({"type": "error", "done": True, "status_code": 401, "later": [KEY], **context, **words})
+
+
+@pytest.mark.parametrize(
+    ("script", "at_once"),
+    [(closing, True), (closing_later, False), (failing, False), (failing_all, False), (babbling, False)],
+)
+def test_a_peer_that_repeats_the_key(
+    shell: Shell, stage: Stage, log: Records, script: Callable[[Peer], None], at_once: bool
+) -> None:
+    """In its goodbye, also where that comes in one packet with the 101, in its errors, and in what is none."""
+    client = shell.client(stage.serve(script, at_once=at_once), api_key=KEY)
+    with stage.websocket(client) as ws:
+        context = ws.send("Hello")
+        with pytest.raises(CartesiaError, match=r"\*\*\*") as caught:
+            list(context)
+        assert_silent(caught.value, context, context.terminal, ws, vars(ws), client.native, log.texts)
 
 
 @TLS_ONLY

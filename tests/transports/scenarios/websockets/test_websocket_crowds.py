@@ -6,11 +6,12 @@ import asyncio
 import gc
 import threading
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, suppress
 from functools import cache, partial
 from random import Random
 from typing import TYPE_CHECKING, TypeAlias, cast
+from weakref import ref
 
 import pytest
 import trio
@@ -336,10 +337,13 @@ def answering(stage: Stage, peer: Peer) -> None:
 
 
 def assert_nothing_is_left(talk: Callable[[int], None]) -> None:
-    """Neither an object nor a byte of two thousand contexts, of which half were cancelled and never answered."""
+    """Neither an object nor a byte of three thousand contexts.
+
+    A third was cancelled and never answered, a third answered and never read.
+    """
     talk(100)
     before = live()
-    talk(2000)
+    talk(3000)
     after = live()
     (conversation,) = (thing for thing in gc.get_objects() if isinstance(thing, TTSConversation))
     assert (conversation.waiting_bytes, conversation.session.open_contexts) == (0, ())
@@ -354,10 +358,13 @@ def test_nothing_is_left_of_contexts_past(stage: Stage) -> None:
     with stage.meet(stage.serve(partial(answering, stage))) as ws:
 
         def talk(count: int) -> None:
-            for _ in range(count // 2):
+            for _ in range(count // 3):
                 gone = ws.context()
                 gone.push("Hello")
                 gone.cancel()
+                gone = ws.context()
+                gone.finish("Hello")
+                del gone
                 assert len(ws.whole("Hello").data) == 1000
 
         assert_nothing_is_left(talk)
@@ -370,15 +377,63 @@ def test_nothing_is_left_of_contexts_past_on_a_loop(stage: Stage) -> None:
     driven = cast("DrivenSocket", stage.meet(stage.serve(partial(answering, stage))))
 
     async def converse(count: int) -> None:
-        for _ in range(count // 2):
+        for _ in range(count // 3):
             gone = driven.native.context(**SETTINGS)
             await gone.push("Hello")
             await gone.cancel()
+            gone = driven.native.context(**SETTINGS)
+            await gone.finish("Hello")
+            del gone
             whole = await driven.native.send(**SETTINGS, transcript="Hello", stream=False)
             assert len(whole.data) == 1000
 
     with driven:
         assert_nothing_is_left(lambda count: driven.loop.run(converse(count)))
+
+
+@pytest.fixture
+def without_collector() -> Iterator[None]:
+    """Objects go when the last reference to them goes, or not at all."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+@CLEAR_ONLY
+@pytest.mark.usefixtures("without_collector")
+@pytest.mark.parametrize("shell", ["urllib"], indirect=True)
+def test_a_context_that_is_dropped_goes_at_once(stage: Stage) -> None:
+    """What waits for it must not wait for the garbage collector: it may be much."""
+    with stage.meet(stage.serve(partial(answering, stage))) as ws:
+        gone = ws.context()
+        gone.finish("Hello")
+        assert next(gone).audio == bytes(1000)
+        watch = ref(gone)
+        del gone
+        assert watch() is None
+        assert len(ws.whole("Hello").data) == 1000
+
+
+@CLEAR_ONLY
+@pytest.mark.usefixtures("without_collector")
+@AWAITING
+def test_a_context_that_is_dropped_goes_at_once_on_a_loop(stage: Stage) -> None:
+    """The same in a task."""
+    driven = cast("DrivenSocket", stage.meet(stage.serve(partial(answering, stage))))
+
+    async def converse() -> bool:
+        gone = driven.native.context(**SETTINGS)
+        await gone.finish("Hello")
+        assert (await anext(gone)).audio == bytes(1000)
+        watch = ref(gone)
+        del gone
+        await driven.native.send(**SETTINGS, transcript="Hello", stream=False)
+        return watch() is None
+
+    with driven:
+        assert driven.loop.run(converse())
 
 
 def live() -> Counter[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -117,6 +118,39 @@ def test_dropped_after_every_message(stage: Stage, net: Net) -> None:
     for cut in cuts:
         replay(stage, net, stage.meet(server), cut)
     assert server.opened == len(cuts)
+
+
+def test_dropped_after_every_message_while_one_is_never_read(stage: Stage) -> None:
+    """Whatever it left unread: who is read ends, and the next context has a connection of its own."""
+    lines = [line for line in conversation(stage) if line.id != "c"]
+    cuts = [lines[:count] for count in range(len(lines) + 1)]
+    dropped = threading.Semaphore(0)
+
+    def script(cut: list[Line], peer: Peer) -> None:
+        id = str(peer.hear()["context_id"])
+        peer.say(stage.chunk(id, b"new..."), stage.done(id))
+        peer.hear_finished(2)
+        peer.say(*(line.text for line in cut))
+        peer.drop()
+        dropped.release()
+
+    server = stage.serve(*(partial(script, cut) for cut in cuts), partial(script, []))
+    with stage.meet(server) as ws:
+        kept: list[Context] = []
+        for cut in cuts:
+            assert ws.whole("Hello").data == b"new..."
+            unread, read = ws.context(context_id="a"), ws.context(context_id="b")
+            for context in (unread, read):
+                context.finish("Hello")
+            heard = stage.listen(read)
+            assert heard.audio == b"".join(line.audio for line in cut if line.id == "b")
+            assert_ended(read, heard, done=any(line.last for line in cut if line.id == "b"))
+            assert dropped.acquire(timeout=10)
+            kept.append(unread)
+        assert ws.whole("Hello").data == b"new..."
+        for cut, unread in zip(cuts, kept, strict=True):
+            assert stage.listen(unread).audio == b"".join(line.audio for line in cut if line.id == "a")
+    assert server.opened == len(cuts) + 1
 
 
 def test_closed_after_every_message(stage: Stage, net: Net) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import ssl
 
     from tests.transports.conftest import Net
-    from tests.transports.scenarios.websockets.conftest import Peer, Stage
+    from tests.transports.scenarios.websockets.conftest import Context, Peer, Stage
 
 
 def idling(stage: Stage, left: threading.Event, end: Callable[[Peer], None]) -> Callable[[Peer], None]:
@@ -61,6 +61,25 @@ def test_a_new_context_has_a_new_connection(stage: Stage, end: Callable[[Peer], 
             assert stage.listen(ws.send("Hello")).audio == b"audio."
             assert event.wait(10)
     assert server.opened == len(events)
+
+
+@pytest.mark.parametrize("end", [close_for_idleness, close_after_much_else, leave], ids=lambda end: end.__name__)
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_new_context_though_the_last_was_never_read(stage: Stage, end: Callable[[Peer], None], kept: bool) -> None:
+    """It was done, and then the connection ended: nothing is lost by connecting anew, nor of what it had to say."""
+    events = [threading.Event() for _ in range(2)]
+    server = stage.serve(*(idling(stage, event, end) for event in events))
+    with stage.meet(server) as ws:
+        unread: Context | None = ws.context(context_id="a")
+        assert unread is not None
+        unread.finish("Hello")
+        assert events[0].wait(10)
+        if not kept:
+            unread = None
+        assert ws.whole("Hello").data == b"audio."
+        if unread is not None:
+            assert stage.listen(unread).audio == b"audio."
+    assert server.opened == 2
 
 
 def test_connecting_ahead_again(stage: Stage, net: Net) -> None:

@@ -1,0 +1,296 @@
+"""The connections of one blocking WebSocket, one after another: made when one is needed, by one thread for all.
+
+This module knows when there is a connection, who makes it, and what that comes to for those who wait. It must not know
+how one is made, how bytes move on it, what a turn is or what users may say (`blocking` does): a transport's own `Dial`,
+`Pump` and `Turns` do. Nothing here waits: what is to be waited for is yielded.
+
+Theory of operation. Who needs a connection waits for it, and leads by dialling. A cancel ends that for whoever dials or
+waits for the context's sake; whoever waits on then dials anew. What a try fails by that was not given up, all fail by.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
+from copy import copy
+from functools import partial
+from typing import Final, Protocol, TypeVar, final
+
+from cartesia_proto.blocking import Ready, Saying, Step, Taking
+from cartesia_proto.codecs.events import SpeechEvent
+from cartesia_proto.config import Config
+from cartesia_proto.conversation import TTSConversation
+from cartesia_proto.errors import CartesiaError, LocalProtocolError
+from cartesia_proto.flow import Attempt, Outcome
+from cartesia_proto.sessions.handshake import connecting
+from cartesia_proto.traffic import Traffic
+from cartesia_proto.waiters import NO_CONTEXT, Waiters, Waiting
+from cartesia_proto.wire.websocket import ClientWebSocketLink
+
+T = TypeVar("T")
+
+MOST_READS: Final = 100
+"""How often at most a socket is read before a context is opened: at 64 KiB each, that empties the largest buffer which
+Linux gives one by itself (6 MiB, ``tcp_rmem``)."""
+
+
+class Turns(Protocol):
+    """One thread at a time."""
+
+    def run(self, work: Waiting[T]) -> T:
+        """What work comes to: each step of it is taken in a turn, each wait between two turns.
+
+        Raises:
+            LocalProtocolError: this thread was interrupted in the middle of a turn; nothing is done.
+        """
+        ...
+
+    def soon(self, action: Callable[[], object]) -> None:
+        """Do something in a turn, or leave it for the thread that was interrupted in one. Never waits long."""
+        ...
+
+
+class Pump(Protocol):
+    """Moves the bytes of one connection; called in turns."""
+
+    @property
+    def traffic(self) -> Traffic:
+        """The books; `flush` after telling them anything."""
+        ...
+
+    def read(self) -> bool:
+        """Read once; False if there is nothing to be read now."""
+        ...
+
+    def flush(self) -> int:
+        """Send what can be sent; how many bytes are to have left in all."""
+        ...
+
+    def wait(self, get: Callable[[], T | None], id: str = NO_CONTEXT) -> Waiting[T]:
+        """What `get` answers once it is something; when the connection has ended, it must."""
+        ...
+
+
+class Dial(Protocol):
+    """One try to connect."""
+
+    @property
+    def pump(self) -> Pump | None:
+        """Of the connection, once there is one."""
+        ...
+
+    @property
+    def outcome(self) -> Outcome:
+        """Of the last attempt."""
+        ...
+
+    @property
+    def given_up(self) -> bool:
+        """Whether it was interrupted: then there is no use in what came of it."""
+        ...
+
+    def attempt(self, attempt: Attempt) -> None:
+        """Attempt it after its delay; waits, and is called between turns."""
+        ...
+
+    def interrupt(self) -> None:
+        """End it at once. Never raises, from any thread."""
+        ...
+
+
+@final
+class Multiplexer:
+    """What joins connections, one after another, to the threads that wait.
+
+    Args:
+        config: how to connect.
+        random: chance in [0, 1), for delays.
+        turns: in which all is done here.
+        waiters: makes books of those who wait, of whom there are none yet.
+        dial: begins a try, for the sake of this multiplexer.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        random: Callable[[], float],
+        turns: Turns,
+        waiters: Callable[[], Waiters],
+        dial: Callable[["Multiplexer"], Dial],
+        clock: Callable[[], float],
+    ) -> None:
+        self._config = config
+        self._random = random
+        self._turns = turns
+        self._make_waiters = waiters
+        self._waiters = waiters()  # for a connection
+        self._make_dial = dial
+        self._clock = clock
+        self._dial: Dial  # the last one
+        self._pump: Pump | None = None  # of the last connection
+        self._failure: CartesiaError | None = None  # of the last try that failed
+        self._closed = False
+
+    def begin(self, link: ClientWebSocketLink, inbox_limit: int) -> Traffic:
+        """The books of a connection just made, on which nobody has said anything; may be called in any thread."""
+        conversation = TTSConversation(self._config, self._random, link, inbox_limit)
+        return Traffic(conversation, self._make_waiters(), self._config.timeout, self._clock())
+
+    # What WebSockets call.
+
+    def connect(self) -> None:
+        """Connect, unless there is a connection."""
+        self._turns.run(self._connected(NO_CONTEXT, lambda: None))
+
+    def run(self) -> None:
+        """Connect, unless there is a connection, and read until it has ended."""
+        self._turns.run(self._reading())
+
+    def close(self) -> None:
+        """End every context, say goodbye, and connect no more."""
+        self._turns.soon(self._say_goodbye)
+        try:
+            with suppress(LocalProtocolError):  # of an interrupted thread: nothing can be waited for
+                self._turns.run(self._closing())
+        finally:
+            self._turns.soon(self._abandon)
+
+    interrupt = close  # what a client calls that is closed
+
+    # What contexts call.
+
+    def say(self, id: str, ready: Ready, say: Saying, check: Step) -> None:
+        """Say something on the conversation that is ready, or on a new connection's; once that is written, check."""
+        self._turns.run(self._saying(id, ready, say, check))
+
+    def change(self, change: Callable[[float], set[str]]) -> None:
+        """Do at once what ends a context, and what follows from it."""
+
+        def act() -> None:
+            concerned = change(self._clock())
+            self._waiters.call(concerned)
+            if self._pump is not None:
+                self._pump.traffic.note(concerned)
+                self._pump.flush()
+
+        self._turns.soon(act)
+
+    def next(self, id: str, take: Taking, alone: AbstractContextManager[None], first: Step | None) -> list[SpeechEvent]:
+        """Take the first step, then wait until something is taken; try when something comes for the id."""
+        return self._turns.run(self._taking(id, take, alone, first))
+
+    # The same in steps.
+
+    def _reading(self) -> Waiting[None]:
+        pump = yield from self._connected(NO_CONTEXT, lambda: None)
+        yield from pump.wait(lambda: pump.traffic.conversation.over or None)
+
+    def _say_goodbye(self) -> None:
+        self._closed = True
+        self._waiters.call_all()
+        if self._pump is not None:
+            self._end(self._pump)
+
+    def _end(self, pump: Pump) -> None:
+        """End every context, and begin the closing handshake."""
+        pump.traffic.close(self._clock())
+        pump.flush()
+
+    def _let_go(self, pump: Pump) -> None:
+        """End every context, and let the connection be closed, at once or by a thread that waits on it."""
+        self._end(pump)
+        pump.traffic.fail(self._clock())
+        pump.flush()
+
+    def _closing(self) -> Waiting[None]:
+        if (pump := self._pump) is not None:
+            yield from pump.wait(lambda: pump.traffic.over or None)
+
+    def _abandon(self) -> None:
+        if self._pump is not None:
+            self._let_go(self._pump)
+
+    def _saying(self, id: str, ready: Ready, say: Saying, check: Step) -> Waiting[None]:
+        pump = yield from self._connected(id, ready)
+        say(pump.traffic.conversation, self._clock())
+        yield from pump.wait(partial(_left, pump.traffic, pump.flush()))
+        check()
+
+    def _taking(
+        self, id: str, take: Taking, alone: AbstractContextManager[None], first: Step | None
+    ) -> Waiting[list[SpeechEvent]]:
+        with alone:
+            if first is not None:
+                yield first
+            return take() or [] if self._pump is None else (yield from self._pump.wait(take, id))
+
+    # Connections.
+
+    def _connected(self, id: str, ready: Ready) -> Waiting[Pump]:
+        """A connection on which a context may be opened: made if there is none.
+
+        A context that is on a conversation already needs none but the last, even where that was not its own: then the
+        context is over, and says so.
+
+        Raises:
+            CartesiaError: connecting failed, or the server ended the connection at once.
+            LocalProtocolError: the WebSocket or its client is closed, or there are no credentials.
+        """
+        before, failure = self._pump, self._failure
+
+        def get() -> Pump | None:
+            pump = self._pump
+            if ready() is not None:
+                return pump
+            if self._closed:
+                raise LocalProtocolError("the WebSocket is closed: ask the client for another")
+            if pump is not None and _usable(pump):
+                return pump
+            if pump is not None and pump is not before and (lost := pump.traffic.conversation.session.lost):
+                raise copy(lost)
+            if self._failure is not None and self._failure is not failure:  # of whoever tried meanwhile
+                raise copy(self._failure) from self._failure.__cause__
+            return None
+
+        return (yield from self._waiters.wait(get, id, self._dialling, self._interrupt))
+
+    def _dialling(self) -> Waiting[None]:
+        """Connect, for all who wait."""
+        self._dial = self._make_dial(self)
+        failure = self._failure
+        try:
+            operation = connecting(self._config, self._random)
+            step = operation.start()
+            while isinstance(step, Attempt) and not self._dial.given_up:
+                yield partial(self._dial.attempt, step)
+                step = operation.resume(self._dial.outcome)
+        except CartesiaError as error:
+            failure = error.with_traceback(None)
+        finally:
+            self._take_over(self._dial, failure)
+
+    def _interrupt(self) -> None:
+        self._dial.interrupt()
+
+    def _take_over(self, dial: Dial, failure: CartesiaError | None) -> None:
+        """Tell those who wait what came of it; nothing, if it was given up."""
+        if not dial.given_up:
+            if dial.pump is not None:
+                self._abandon()  # what may be left of the last one
+                self._pump = dial.pump
+            self._failure = failure
+            self._waiters.call_all()
+        elif dial.pump is not None:
+            self._let_go(dial.pump)
+
+
+def _usable(pump: Pump) -> bool:
+    """Whether a context may be opened. What is readable is read first: it may be the end."""
+    for _ in range(MOST_READS):
+        if not pump.read():
+            break
+    pump.flush()
+    return not pump.traffic.conversation.over
+
+
+def _left(traffic: Traffic, count: int) -> bool | None:
+    return traffic.has_left(count) or None
