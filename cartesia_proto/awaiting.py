@@ -153,6 +153,7 @@ class AsyncTTSWebSocketContext(ConversationContext, AbstractAsyncContextManager[
 
         Raises:
             CartesiaError, LocalProtocolError: as for the next event.
+            ContextEnded: it was cancelled, or had failed before, so this is not all of it.
         """
         return self._multiplexer.attempt(lambda: self._next(self._everything), self._leave_begun)
 
@@ -205,12 +206,7 @@ class AsyncTTSWebSocketContext(ConversationContext, AbstractAsyncContextManager[
 
     def _say_first(self) -> Coroutine[object, Never, None]:
         """Open the context, and say the text that was known from the beginning; where that fails, reading tells."""
-
-        def begun(conversation: TTSConversation, now: float) -> bool:
-            self._begin(conversation, now)
-            return True
-
-        return self._multiplexer.say(self.id, self._ready_to_begin, begun, lambda: None)
+        return self._multiplexer.say(self.id, self._ready_to_begin, self._begin, lambda: None)
 
     def _next(self, take: Callable[[], T | None]) -> Coroutine[object, Never, T]:
         return self._multiplexer.next(self.id, take, self._alone, None if self._begun else self._say_first)
@@ -229,7 +225,10 @@ class AsyncTTSWebSocketContext(ConversationContext, AbstractAsyncContextManager[
     def _everything(self) -> Audio | None:
         """All of the audio, None until the end."""
         self._pieces += [event.audio for event in self._take_all()]
-        return Audio(b"".join(self._pieces), self.format) if self._heard_out else None
+        if not self._heard_out:
+            return None
+        self._check_done()
+        return Audio(b"".join(self._pieces), self.format)
 
 
 @final
@@ -268,7 +267,7 @@ class AsyncTTSWebSocket(AbstractAsyncContextManager["AsyncTTSWebSocket"]):
     def aclose(self) -> Coroutine[object, Never, None]:
         """End every open context, say goodbye, and close the connection, after a few seconds at most. Idempotent.
 
-        Every later call raises `LocalProtocolError`.
+        Whatever needs a connection later raises `LocalProtocolError`.
         """
         return self._multiplexer.aclose()
 

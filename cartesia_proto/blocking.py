@@ -18,7 +18,7 @@ from cartesia_proto.sessions.events import ContextEnded
 from cartesia_proto.sessions.settings import ContextSettings
 from cartesia_proto.speech import GenerationConfig
 
-Saying: TypeAlias = Callable[[TTSConversation, float], None]
+Saying: TypeAlias = Callable[[TTSConversation, float], object]
 """Says something on a conversation, at a time in monotonic seconds."""
 
 Taking: TypeAlias = Callable[[], list[SpeechEvent] | None]
@@ -57,7 +57,7 @@ class Multiplexer(Protocol):
         ...
 
     def change(self, change: Callable[[float], set[str]]) -> None:
-        """Do at once what ends a context, and what follows from it. Never raises and never waits."""
+        """Do at once what ends a context, and what follows from it. Never raises; waits for another's turn at most."""
         ...
 
     def next(self, id: str, take: Taking, alone: AbstractContextManager[None], first: Step | None) -> list[SpeechEvent]:
@@ -131,7 +131,8 @@ class TTSWebSocketContext(ConversationContext):
     def cancel(self) -> None:
         """End the context at once, for its reader too: nothing that waits or still comes is heard.
 
-        Idempotent, never raises and never waits; from any thread, at any moment, in signal handlers and finalisers too.
+        Idempotent, never raises, and waits for no more than another thread's turn, in which nothing is waited for; from
+        any thread, at any moment, in signal handlers and finalisers too.
         """
         self._multiplexer.change(self._cancel)
 

@@ -10,7 +10,7 @@ from copy import copy, deepcopy
 from typing import cast, final
 
 from cartesia_proto.audio.formats import RawFormat
-from cartesia_proto.codecs.events import SpeechEvent
+from cartesia_proto.codecs.events import Done, SpeechEvent
 from cartesia_proto.config import Config
 from cartesia_proto.conversation import TTSConversation, speech_or_end
 from cartesia_proto.errors import CartesiaError, LocalProtocolError
@@ -54,6 +54,8 @@ class ConversationContext:
         if transcript is not None and not transcript:
             raise LocalProtocolError("the transcript is empty: there is nothing to say")
         self._context = TTSSession(config, random).context(**settings)
+        if transcript is not None:
+            self._context.check(transcript)
         self._settings: ContextSettings = {**deepcopy(settings), "context_id": self._context.id}
         self._conversation: TTSConversation | None = None
         self._transcript = transcript
@@ -145,16 +147,18 @@ class ConversationContext:
         """Whether there is nothing to be said before it is read: it was opened, and its text, if known, was said."""
         return (self._transcript is None and self._conversation is not None) or self.terminal is not None
 
-    def _begin(self, conversation: TTSConversation, now: float) -> None:
-        """Open it, and say the text that was known from the beginning.
+    def _begin(self, conversation: TTSConversation, now: float) -> bool:
+        """Open it, and say the text that was known from the beginning; whether there was one.
 
         Raises:
             ContextEnded: it was cancelled before.
         """
         conversation = self._open(conversation)
         transcript, self._transcript = self._transcript, None
-        if transcript is not None:
-            conversation.finish(self._context, now, transcript)
+        if transcript is None:
+            return False
+        conversation.finish(self._context, now, transcript)
+        return True
 
     def _check_sent(self) -> None:
         """Say so where the connection was lost while something was being sent.
@@ -164,6 +168,16 @@ class ConversationContext:
         """
         if self._conversation is not None and self._conversation.over and isinstance(self.terminal, Failed):
             raise ContextEnded(f"the connection of context {self.id} was lost while it was sent to", self.terminal)
+
+    def _check_done(self) -> None:
+        """Say so where what was heard is not all there was to be heard.
+
+        Raises:
+            ContextEnded: the context was cancelled, or has failed.
+        """
+        end = self.terminal
+        if end is not None and not isinstance(end, Done):
+            raise ContextEnded(f"context {self.id} is {self.state.value}: its audio is not complete", end)
 
     def _cancel(self, now: float) -> set[str]:
         """End it for its reader at once; answers with whom to wake. Never raises."""

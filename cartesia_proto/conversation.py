@@ -27,7 +27,7 @@ from cartesia_proto.sessions.settings import ContextSettings
 from cartesia_proto.sessions.states import State
 from cartesia_proto.sessions.tts import TTSSession
 from cartesia_proto.speech import GenerationConfig
-from cartesia_proto.wire.frames import BinaryMessage
+from cartesia_proto.wire.frames import BinaryMessage, TextMessage
 from cartesia_proto.wire.websocket import Accepted, ClientWebSocketLink, Rejected
 from cartesia_proto.wire.websocket_link import Closed
 
@@ -132,6 +132,9 @@ class TTSConversation:
         self.session: TTSSession = TTSSession(config, random)
         self._inboxes = Inboxes(inbox_limit)
         self._contexts: dict[str, _Heard] = {}
+        self._woken: set[str] = set()  # whom the present call concerns
+        self._now = 0.0
+        link.deliver_to(self._take)
         self._abandoned: deque[str] = deque()  # ids whose reader is gone, until the next call
 
     @property
@@ -204,23 +207,19 @@ class TTSConversation:
 
         Nothing is kept for a reader, who may never come: `TTSContext.terminal` says how it ended.
         """
-        self._forget(context.id)
+        if self._is_heard(context):
+            self._forget(context.id)
         message, event = context.cancel(now)
         self._send(message)
         return set() if event is None else {context.id}
 
-    def take(self, context: TTSContext) -> ContextEvent | None:
-        """The next event for the reader of a context, None while there is none.
-
-        Nothing follows a terminal one; nothing comes, not even that, once the context was cancelled.
-        """
-        event = self._inboxes.take(context.id)
-        if isinstance(event, TERMINAL):
-            self._forget(context.id)
-        return event
-
     def take_all(self, context: TTSContext) -> list[ContextEvent]:
-        """Everything that waits for the reader of a context."""
+        """Everything that waits for the reader of a context; none while there is nothing.
+
+        A terminal event is the last; nothing comes, not even that, once the context was cancelled.
+        """
+        if not self._is_heard(context):
+            return []
         events = self._inboxes.take_all(context.id)
         if events and isinstance(events[-1], TERMINAL):
             self._forget(context.id)
@@ -230,11 +229,13 @@ class TTSConversation:
 
     def received(self, count: int, now: float) -> set[str]:
         """Note that so many bytes were received into ``link.receive_space()``."""
+        self._now = now
         self.link.received(count, now)
         return self._drain(now)
 
     def receive_data(self, data: bytes | bytearray | memoryview, now: float) -> set[str]:
         """Take bytes that were received elsewhere: `received`, with a copy."""
+        self._now = now
         self.link.receive_data(data, now)
         return self._drain(now)
 
@@ -263,45 +264,55 @@ class TTSConversation:
         stalled = self.session.handle_deadline(now)
         for event in stalled:
             self._send(cancel_message(event.context_id or ""))
-        self._file(stalled, now, woken)
-        return woken
+        self._file(stalled)
+        return woken | self._drain(now)
 
     def close(self, now: float) -> set[str]:
         """End every open context, and begin the closing handshake if the link is open. Never raises."""
         if self.link.state == "open":
             self.link.close(NORMAL_CLOSURE, "", now)
-        woken: set[str] = set()
-        self._file(self.session.connection_lost(NORMAL_CLOSURE, "closed by this side", now), now, woken)
-        return woken
+        self._file(self.session.connection_lost(NORMAL_CLOSURE, "closed by this side", now))
+        return self._drain(now)
 
     def _drain(self, now: float) -> set[str]:
-        self._forget_abandoned()
-        woken: set[str] = set()
-        receive, file = self.session.receive, self._file
-        for told in self.link.take_events():
+        """What else the link has to tell; whom all of it concerns."""
+        self._now = now
+        while (told := self.link.next_event()) is not None:
             match told:
-                case bytes():
-                    file(receive(told, now), now, woken)
-                case BinaryMessage(data=data):
-                    file(receive(data, now), now, woken)
+                case TextMessage(data=data):  # it came with the handshake
+                    self._take(data)
+                case BinaryMessage():
+                    self._take(told)
                 case Closed(code=code, reason=reason):
-                    file(self.session.connection_lost(code, reason, now), now, woken)
+                    self._file(self.session.connection_lost(code, reason, now))
                 case _:
                     raise AssertionError("the link of a conversation is open")
+        woken, self._woken = self._woken, set()
+        self._forget_abandoned()
         return woken
 
-    def _file(self, events: list[ContextEvent], now: float, woken: set[str]) -> None:
-        """File events for their readers, who are `woken`, and end the contexts whose reader fell too far behind."""
+    def _take(self, message: bytes | BinaryMessage) -> None:
+        """Hear one message."""
+        data = message.data if isinstance(message, BinaryMessage) else message
+        self._file(self.session.receive(data, self._now))
+
+    def _file(self, events: list[ContextEvent]) -> None:
+        """File events for their readers, who are to be woken; end the contexts whose reader fell too far behind."""
         for event in events:
             id = event.context_id or ""
+            self._woken.add(id)
             if not self._inboxes.file(event):
-                message, _ = self._contexts[id].context.overflow(now)
+                message, _ = self._contexts[id].context.overflow(self._now)
                 self._send(message)
-            woken.add(id)
 
     def _send(self, message: str | None) -> None:
         if message is not None and self.link.state == "open":
             self.link.send_text(message)
+
+    def _is_heard(self, context: TTSContext) -> bool:
+        """Whether anything may wait for its reader: it was not read to its end, and is no earlier one of its id."""
+        heard = self._contexts.get(context.id)
+        return heard is not None and heard.context is context
 
     def _forget(self, id: str) -> None:
         self._inboxes.close(id)

@@ -5,6 +5,7 @@ them. It must not know any endpoint, nor fetch: clients do. The awaiting clients
 their transports behind the protocol `AsyncPages`.
 """
 
+from collections import deque
 from collections.abc import AsyncIterator, Generator, Iterator
 from typing import TYPE_CHECKING, Generic, Never, Protocol, TypeVar, final
 
@@ -60,40 +61,49 @@ class Pages(Page[T]):
     _client: "Blocking" = field(repr=False, eq=False)
 
     def __iter__(self) -> Iterator[T]:
-        progress = Progress()
-        page: Page[T] = self
-        progress.check(page)
-        yield from page.items
-        while page.next is not None:
-            page = self._client.run_call(page.next.page())
-            progress.check(page)
-            yield from page.items
+        walk: Progress[T] = Progress(None)
+        walk.take(self)
+        yield from walk.items
+        while walk.next is not None:
+            walk.items.clear()
+            walk.take(self._client.run_call(walk.next.page()))
+            yield from walk.items
 
 
 @final
-class Progress:
-    """Where one walk over pages has been, so that pages which point at each other do not keep it going for ever.
+class Progress(Generic[T]):
+    """Where one walk over the items of all pages stands, and has been: pages may point at each other.
 
     It keeps each page's cursor: an id, of some tens of bytes where its page had a hundred items, and never longer than
     the request line that carried it.
+
+    Args:
+        first: the call for the first page, unless that is there.
+
+    Attributes:
+        next: the call for the next page, None at the end.
+        items: those that were not handed out.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, first: "PageCall[T] | None") -> None:
+        self.next: PageCall[T] | None = first
+        self.items: deque[T] = deque()
         self._cursors: set[tuple[Frozen, Frozen]] = set()
 
-    def check(self, page: Page[T]) -> None:
-        """Note a page of the walk, before its items are handed out.
+    def take(self, page: Page[T]) -> None:
+        """Go on with a page that was fetched.
 
         Raises:
             RemoteProtocolError: it leads where another page has led before; nothing was noted.
         """
-        if page.next is None:
-            return
-        asked = page.next.parameters
-        cursor = asked.get("starting_after"), asked.get("ending_before")
-        if cursor in self._cursors:
-            raise RemoteProtocolError("the list goes in circles: a page leads to one that was fetched before")
-        self._cursors.add(cursor)
+        if page.next is not None:
+            asked = page.next.parameters
+            cursor = asked.get("starting_after"), asked.get("ending_before")
+            if cursor in self._cursors:
+                raise RemoteProtocolError("the list goes in circles: a page leads to one that was fetched before")
+            self._cursors.add(cursor)
+        self.items.extend(page.items)
+        self.next = page.next
 
 
 class AsyncPages(Protocol[T]):

@@ -199,7 +199,7 @@ def _kind(fields: Mapping[str, JsonValue]) -> str | None:
 def _speech(kind: str | None, fields: Mapping[str, JsonValue]) -> SpeechEvent:
     match kind:
         case "chunk":
-            return build_chunk(fields, _audio(fields))
+            return _chunk(fields)
         case "timestamps":
             return _words(fields)
         case "phoneme_timestamps":
@@ -210,22 +210,15 @@ def _speech(kind: str | None, fields: Mapping[str, JsonValue]) -> SpeechEvent:
             return UnknownEvent(kind, _optional_string(fields, "context_id"), dict(fields))
 
 
-def build_chunk(fields: Mapping[str, JsonValue], audio: bytes) -> AudioChunk:
-    """A chunk whose audio is known already; its `data` is not looked at.
-
-    Raises:
-        RemoteProtocolError: a known field has a wrong type.
-    """
-    # This runs for every chunk: what has its usual type is not looked at further, and the arguments have no names.
-    if type(context_id := fields.get("context_id")) is not str:
-        context_id = _optional_string(fields, "context_id")
-    if type(step_time := fields.get("step_time")) is not float:
-        step_time = _number(step_time, "$.step_time")
-    if type(status_code := fields.get("status_code")) is not int:
-        status_code = _integer(fields, "status_code")
-    if type(flush_id := fields.get("flush_id")) is not int:
-        flush_id = _integer(fields, "flush_id")
-    return AudioChunk(audio, context_id, step_time, status_code, flush_id, _extra(fields, _CHUNK))
+def _chunk(fields: Mapping[str, JsonValue]) -> AudioChunk:
+    return AudioChunk(
+        audio=_audio(fields),
+        context_id=_optional_string(fields, "context_id"),
+        step_time=_number(fields.get("step_time"), "$.step_time"),
+        status_code=_integer(fields, "status_code"),
+        flush_id=_integer(fields, "flush_id"),
+        extra=_extra(fields, _CHUNK),
+    )
 
 
 def _audio(fields: Mapping[str, JsonValue]) -> bytes:
@@ -313,8 +306,6 @@ def _items(timings: Mapping[str, JsonValue], name: str, path: str) -> list[tuple
 
 
 def _extra(fields: Mapping[str, JsonValue], known: frozenset[str]) -> dict[str, JsonValue]:
-    if known.issuperset(fields):
-        return {}
     return {name: value for name, value in fields.items() if name not in known}
 
 

@@ -159,6 +159,14 @@ class TTSContext:
             self._waiting.append(said)
         return message
 
+    def check(self, transcript: str) -> None:
+        """Refuse a text that `push` and `finish` would refuse, before it is their turn.
+
+        Raises:
+            LocalProtocolError: the transcript is no text, or has a lone surrogate.
+        """
+        self._message(_spoken(transcript, None), {})
+
     def cancel(self, now: float) -> tuple[str | None, Cancelled | None]:
         """End the context at once, for its reader too. Legal in every state, never raises.
 

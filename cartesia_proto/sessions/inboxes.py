@@ -29,9 +29,7 @@ class _Inbox:
 
 
 def _cost(event: ContextEvent) -> int:
-    """Bytes that an event keeps from being freed: audio exactly, text and numbers about as they were written."""
-    if isinstance(event, AudioChunk) and not event.extra:
-        return EVENT_BYTES + len(event.audio)
+    """Bytes that an event keeps from being freed: text and numbers about as they were written."""
     return EVENT_BYTES + len(event.audio) + len(repr(event))
 
 
@@ -75,8 +73,11 @@ class Inboxes:
         inbox = self._inboxes.get(event.context_id or "")
         if inbox is None or inbox.ended:
             return True
-        cost = _cost(event)
-        inbox.ended = isinstance(event, TERMINAL)
+        if type(event) is AudioChunk and not event.extra:  # nearly every one, and never the last
+            cost = EVENT_BYTES + len(event.audio)
+        else:
+            cost = _cost(event)
+            inbox.ended = isinstance(event, TERMINAL)
         if inbox.size + cost > self._limit and not inbox.ended:
             self._overflow(inbox, event.context_id or "")
             return False

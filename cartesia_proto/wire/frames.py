@@ -21,6 +21,10 @@ from cartesia_proto.errors import LocalProtocolError
 CAPACITY: Final = 64 * 1024
 """Bytes of the buffer to begin with: as much as asyncio and trio read at once, and ten audio chunks."""
 
+BUSY: Final = 256 * 1024
+"""Bytes of the buffer of a peer that fills it with every read: a quarter of the reads, of which each costs as much as
+several chunks. Our measurement; more brings no more."""
+
 ROOM: Final = 16 * 1024
 """The least that is offered to be received into: the most a TLS record holds (RFC 8446 section 5.1), 16 KiB."""
 
@@ -80,13 +84,14 @@ class FrameBuffer:
         limit: the longest payload in bytes that is waited for; whoever takes frames refuses longer ones.
     """
 
-    __slots__ = ("_buffer", "_end", "_limit", "_start", "_view")
+    __slots__ = ("_brimful", "_buffer", "_end", "_limit", "_start", "_view")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._buffer = bytearray(CAPACITY)
         self._view = memoryview(self._buffer)
         self._start = self._end = 0
+        self._brimful = False  # the last read took all the space there was
 
     def __len__(self) -> int:
         return self._end - self._start
@@ -102,6 +107,8 @@ class FrameBuffer:
             self._start = self._end = 0
         if len(self._buffer) > KEPT and len(self) + least <= CAPACITY:
             self._move_to(CAPACITY)
+        elif self._brimful and len(self._buffer) < BUSY:
+            self._move_to(max(2 * len(self._buffer), len(self) + least))
         elif len(self._buffer) - self._end < least:
             self._make_room(least)
         return self._view[self._end :]
@@ -115,6 +122,7 @@ class FrameBuffer:
         if not 0 <= count <= len(self._buffer) - self._end:
             raise LocalProtocolError(f"{count} bytes cannot have been received: there was no space for them")
         self._end += count
+        self._brimful = self._end == len(self._buffer)
 
     def clear(self) -> None:
         """Forget everything that was received."""
@@ -140,16 +148,19 @@ class FrameBuffer:
                 break
             size = buffer[start + 1]  # its highest bit says that the frame is masked
             payload = start + 2
-            if size > 125:
-                payload = start + (4 if size == 126 else 10)
-                if end < payload and size < 128:
-                    break
-                shortest = 126 if size == 126 else 1 << 16
-                size = -1 if size > 127 else int.from_bytes(buffer[start + 2 : payload])
-                if not shortest <= size <= limit:
-                    front = "other"
-                    break
-            elif size > limit:
+            shortest = 0
+            if size == 126 and end - start >= 4:
+                payload = start + 4
+                size = buffer[start + 2] << 8 | buffer[start + 3]
+                shortest = 126
+            elif size == 127 and end - start >= 10:
+                payload = start + 10
+                size = int.from_bytes(buffer[start + 2 : payload])
+                shortest = 1 << 16
+            elif size > 125:
+                front = "incomplete" if size < 128 else "other"
+                break
+            if not shortest <= size <= limit:
                 front = "other"
                 break
             if end < payload + size:

@@ -83,7 +83,7 @@ class HttpLink(ABC, Generic[EventT]):
         self._backlog = bytearray()  # received, not yet given to h11
         self._unparsed = 0  # bytes given to h11 since its last event
         self._parsed = False  # an event came out of h11 since _unparsed was counted
-        self._fed = b""  # the last bytes given to h11, which may be part of a blank line
+        self._fed = b""  # the last bytes of a head given to h11, which may be part of a blank line
         self._chunks: ChunkSplitter | None = None  # while it takes the body past h11
         self._eof = False
         self._eof_told = False
@@ -296,7 +296,7 @@ class HttpLink(ABC, Generic[EventT]):
         elif self._backlog:
             piece = bytes(self._backlog[: min(room, self._rest_of_head())])
             del self._backlog[: len(piece)]
-            self._fed = piece[-2:]
+            self._fed = (self._fed + piece)[-2:]
             self._unparsed += len(piece)
             self._connection.receive_data(piece)
         elif self._eof and not self._eof_told:
@@ -328,6 +328,7 @@ class HttpLink(ABC, Generic[EventT]):
     def _handle(self, event: h11.Event) -> None:
         # Interim responses do not reset the count: however many there are, the limit holds for all of them together.
         self._parsed = self._parsed or not isinstance(event, h11.InformationalResponse)
+        self._fed = b""  # what was given belongs to something else than what will be
         if isinstance(event, h11.Request | h11.Response):
             self._in_body = True
             self._body_bytes = 0

@@ -64,10 +64,10 @@ class MessageReader:
         connection: wsproto's; the link sends through it, nothing else receives through it.
         buffer: what was received.
         limit: bytes that a message may have, inflated.
-        tell: called with every message that has become whole.
         fast_lane: whole text frames may go past wsproto. Never for a server: it must refuse what is not masked.
 
     Attributes:
+        tell: called with every message that has become whole.
         ping: the payload of the last ping, until the link takes it away.
     """
 
@@ -84,7 +84,7 @@ class MessageReader:
         self._connection = connection
         self._buffer = buffer
         self._limit = limit
-        self._tell = tell
+        self.tell: Callable[[Told], None] = tell
         self._fast_lane = fast_lane
         self._frame: FrameHeader | None = None  # wsproto has its header, the payload is awaited
         self._fragmented = False
@@ -101,7 +101,7 @@ class MessageReader:
         """Tell every message that is whole; answer with what ended them, if anything, after which nothing is read."""
         while self._ending is None:
             if self._fast_lane and self._frame is None and not (self._fragmented or self._dropping):
-                front = self._buffer.take_texts(self._tell)
+                front = self._buffer.take_texts(self.tell)
                 if front == "incomplete":
                     return None
                 if front == "not utf-8":
@@ -155,7 +155,7 @@ class MessageReader:
             self._end(self._too_big)
         elif piece.message_finished:
             whole, self._message = bytes(self._message), bytearray()
-            self._tell(whole if isinstance(piece, heard.TextMessage) else BinaryMessage(whole))
+            self.tell(whole if isinstance(piece, heard.TextMessage) else BinaryMessage(whole))
 
     def _take_close(self, event: heard.CloseConnection) -> None:
         code, words = int(event.code), event.reason or ""

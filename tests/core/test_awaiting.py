@@ -16,10 +16,10 @@ from cartesia_proto.codecs.events import AudioChunk, Done, SpeechEvent
 from cartesia_proto.codecs.json import encode_base64
 from cartesia_proto.config import Config, Limits
 from cartesia_proto.conversation import TTSConversation, WebSocketOptions, handshake_outcome
-from cartesia_proto.errors import ConnectError, ConnectionLost, JsonValue, LocalProtocolError
+from cartesia_proto.errors import ApiError, ConnectError, ConnectionLost, JsonValue, LocalProtocolError
 from cartesia_proto.flow import Attempt
 from cartesia_proto.http import Headers, Request
-from cartesia_proto.sessions.events import Cancelled, ContextEnded
+from cartesia_proto.sessions.events import Cancelled, ContextEnded, Failed
 from cartesia_proto.sessions.states import State
 from cartesia_proto.speech import VoiceLike
 from cartesia_proto.testing import half
@@ -229,6 +229,20 @@ def test_the_whole_audio() -> None:
     speaking = ws.send(**SETTINGS, transcript="Hello", stream=False, context_id="a")
     assert multiplexer.conversation is None
     assert run(speaking) == Audio(b"abcd", RAW)
+
+
+def test_the_whole_audio_and_nothing_less() -> None:
+    """Where the context is cancelled, or had failed before, what was heard is not all there was to be heard."""
+    ws, _ = _loopback(_chunk(b"ab"), {"type": "error", "message": "Broken", "context_id": "a"})
+    failed, cancelled = ws.context(**SETTINGS, context_id="a"), ws.context(**SETTINGS, context_id="b")
+    run(failed.finish("Hello"))
+    with pytest.raises(ApiError):
+        run(failed.whole())
+    for context, end in ((failed, Failed), (cancelled, Cancelled)):
+        run(context.cancel())
+        with pytest.raises(ContextEnded) as raised:
+            run(context.whole())
+        assert isinstance(raised.value.event, end)
 
 
 def test_the_whole_audio_of_a_failure() -> None:

@@ -238,3 +238,15 @@ def test_base64_refuses(codec: ModuleType, text: str) -> None:
     for given in (text, text.encode()):
         with pytest.raises(RemoteProtocolError, match="no acceptable base64"):
             decode(given)
+
+
+@both
+def test_short_texts(codec: ModuleType) -> None:
+    """They are taken as all are; too short to be nested too deeply, they need not be looked through for that."""
+    assert codec.loads_short(b'{"a":[1,2.5,"x"]}') == {"a": [1, 2.5, "x"]}
+    for bad in (b"", b"NaN", b'{"a":', b'"\xff"'):
+        with pytest.raises(ValueError):  # noqa: PT011 - its words are the writer's
+            codec.loads_short(bad)
+    deepest = _nested(codec.MAX_DEPTH)
+    assert len(deepest) == codec.SHORT
+    assert codec.loads(deepest) == codec.loads_short(deepest)

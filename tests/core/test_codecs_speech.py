@@ -43,6 +43,15 @@ def test_events_up_to_done() -> None:
     assert decoder.receive_eof() == []
 
 
+def test_usual_chunks() -> None:
+    """Those of exactly the shape that the hot path takes: whole samples, and proof that the stream was alive."""
+    decoder = _decoder("2024-06-10", frame_size=2)
+    usual = b'data: {"type":"chunk","data":"%b","done":false,"status_code":206,"step_time":1.5}\n\n'
+    audio = [event.audio for event in decoder.receive_data(usual % b"AAEC" + usual % b"Aw==" + usual % b"")]
+    assert audio == [b"\0\1", b"\2\3", b""]
+    assert decoder.receive_eof() == []
+
+
 @pytest.mark.parametrize("end", [b'data: {"done":true}\n\n', b'data: {"type":"later","done":true}\n\n'])
 def test_done_without_its_type(end: bytes) -> None:
     """An end is an end whatever its type."""

@@ -66,6 +66,28 @@ class Context(ConversationContext):
         return self._leave(102.0)
 
     @property
+    def ready(self) -> tuple[TTSConversation | None, TTSConversation | None]:
+        """What it is on, for whoever says the text that was known from the beginning, and for whoever says more."""
+        return self._ready_to_begin(), self._ready()
+
+    @property
+    def begun(self) -> bool:
+        """Whether it can be read."""
+        return self._begun
+
+    def begin(self, conversation: TTSConversation) -> bool:
+        """Say the text that was known from the beginning."""
+        return self._begin(conversation, 101.0)
+
+    def leave_begun(self) -> set[str]:
+        """Leave it, if it can be read."""
+        return self._leave_begun(102.0)
+
+    def check_done(self) -> None:
+        """Ask whether all was heard."""
+        self._check_done()
+
+    @property
     def alone(self) -> Alone:
         """What keeps other readers out."""
         return self._alone
@@ -270,18 +292,57 @@ def test_one_reader() -> None:
         assert not context.alone.taken
 
 
+def test_a_text_that_is_known() -> None:
+    """It is said once, when it begins; nothing else can be."""
+    conversation, _ = _conversation()
+    context = Context("Hello", context_id="a")
+    assert not context.begun
+    with pytest.raises(LocalProtocolError, match="nothing can be said besides"):
+        assert context.ready
+    assert context.leave_begun() == set()
+    assert context.begin(conversation)
+    assert not context.begin(conversation)
+    assert context.begun
+    assert context.ready == (conversation, conversation)
+    assert context.leave_begun() == {"a"}
+    with pytest.raises(ContextEnded, match="not complete"):
+        context.check_done()
+
+
+def test_what_is_known_of_one_that_is_pushed_to() -> None:
+    """It is ready once it was opened, begun then too, and complete once it is done."""
+    conversation, server = _conversation()
+    context = Context(context_id="a")
+    assert context.ready == (None, None)
+    assert not context.begun
+    context.push(conversation, "Hello")
+    assert context.begun
+    _said(conversation, server, {"type": "done", "done": True, "context_id": "a"})
+    context.check_done()
+
+
+@pytest.mark.parametrize("transcript", ["\ud800", 5])
+def test_a_text_that_cannot_be_said(transcript: str) -> None:
+    """It is refused where it is given, and not by what would have said it."""
+    with pytest.raises(LocalProtocolError):
+        Context(transcript)
+
+
 def test_what_is_at_hand() -> None:
     """What arrived together is taken together; it goes to the one reader, in order, and to nobody after a cancel."""
     conversation, server = _conversation()
     context = Context(context_id="a")
     context.push(conversation, "Hello")
-    assert context.at_hand() is None
+    assert (context.at_hand(), context.take()) == (None, None)
     _said(conversation, server, _chunk("a"), _chunk("a"), _chunk("a"))
     assert context.at_hand() is None
     assert context.take() == AudioChunk(b"ab", "a")
     with context.alone:
         assert context.at_hand() is None
     assert context.at_hand() == AudioChunk(b"ab", "a")
+    assert context.take() == AudioChunk(b"ab", "a")
+    _said(conversation, server, _chunk("a"), _chunk("a"))
+    assert context.take() == AudioChunk(b"ab", "a")
     context.cancel()
     assert context.at_hand() is None
     assert context.take() is None

@@ -180,14 +180,15 @@ def test_a_context_from_end_to_end() -> None:
         ("a", "world.", False, None),
         ("b", "", False, None),
     ]
-    assert conversation.take(context) is None
+    assert conversation.take_all(context) == []
     assert talk.said(_chunk("a"), {"type": "flush_done", "context_id": "a", "flush_done": True}) == {"a"}
     assert conversation.waiting_bytes > 0
-    assert conversation.take(context) == AudioChunk(b"ab", "a")
-    assert isinstance(conversation.take(context), FlushDone)
+    audio, flushed = conversation.take_all(context)
+    assert audio == AudioChunk(b"ab", "a")
+    assert isinstance(flushed, FlushDone)
     assert talk.said(_chunk("b"), _done("a")) == {"a", "b"}
-    assert conversation.take(context) == Done("a")
-    assert conversation.take(context) is None
+    assert conversation.take_all(context) == [Done("a")]
+    assert conversation.take_all(context) == []
     assert talk.said(_done("b"), _chunk("a")) == {"b"}
     assert conversation.take_all(other) == [AudioChunk(b"ab", "b"), Done("b")]
     assert conversation.take_all(other) == []
@@ -241,7 +242,7 @@ def test_cancelling() -> None:
     assert talk.heard() == [{"context_id": "a", "cancel": True}]
     assert talk.said(*[_chunk("a")] * 40, _done("a")) == set()
     assert talk.conversation.session.dropped_frames == 41
-    assert (talk.conversation.take(context), talk.conversation.take_all(context)) == (None, [])
+    assert talk.conversation.take_all(context) == []
     assert context.terminal == Cancelled("a")
 
 
@@ -253,7 +254,7 @@ def test_cancelling_what_has_ended() -> None:
     assert talk.conversation.cancel(context, 102.0) == set()
     assert talk.heard() == []
     assert talk.conversation.waiting_bytes == 0
-    assert talk.conversation.take(context) is None
+    assert talk.conversation.take_all(context) == []
     assert context.terminal == Done("a")
 
 
@@ -275,7 +276,7 @@ def test_a_reader_too_slow() -> None:
     assert before == [AudioChunk(bytes(100), "a")] * 2
     assert isinstance(last, Failed)
     assert "inbox" in str(last.error)
-    assert talk.conversation.take(quick) == AudioChunk(b"ab", "b")
+    assert talk.conversation.take_all(quick) == [AudioChunk(b"ab", "b")]
     assert quick.state is State.OPEN
 
 
@@ -306,7 +307,7 @@ def test_an_abandoned_context() -> None:
     gc.collect()
     assert conversation.waiting_bytes == 0
     assert talk.said(*[_chunk("a", bytes(1000))] * 3) == {"a"}
-    assert (conversation.waiting_bytes, conversation.take(context)) == (0, None)
+    assert (conversation.waiting_bytes, conversation.take_all(context)) == (0, [])
     assert talk.heard() == []
     assert not conversation.idle
     talk.said(_done("a"))
@@ -361,7 +362,7 @@ def test_gone_after_the_end() -> None:
     conversation.push(read, "Hello", 100.0)
     conversation.cancel(cancelled, 100.0)
     talk.said(_done(read.id))
-    assert conversation.take(read) == Done(read.id)
+    assert conversation.take_all(read) == [Done(read.id)]
     readers.clear()
     gc.collect()
     assert conversation.idle
@@ -379,7 +380,7 @@ def test_an_id_whose_events_wait() -> None:
         conversation.cancel(conversation.open(talk, **SETTINGS), 100.0)
     with pytest.raises(LocalProtocolError, match="'a' is in use: it was not yet read"):
         conversation.open(talk, **SETTINGS, context_id="a")
-    assert conversation.take(context) == Done("a")
+    assert conversation.take_all(context) == [Done("a")]
     assert conversation.open(talk, **SETTINGS, context_id="a").state is State.NEW
 
 
@@ -395,7 +396,38 @@ def test_an_id_whose_reader_is_gone() -> None:
     gc.collect()
     (again,) = talk.begin("a")
     talk.said(_chunk("a"))
-    assert conversation.take(again) == AudioChunk(b"ab", "a")
+    assert conversation.take_all(again) == [AudioChunk(b"ab", "a")]
+
+
+def test_messages_that_come_with_the_handshake() -> None:
+    """They are for no context yet: counted and dropped, or for nobody."""
+    link = WebSocketOptions().link(ATTEMPT, Limits(), 100.0)
+    server = _answered(link)
+    server.send_text(json.dumps(_chunk("a")))
+    server.send_bytes(b"garbage")
+    link.receive_data(server.data_to_send(), 100.0)
+    assert isinstance(handshake_outcome(link), Response)
+    conversation = TTSConversation(Config(), half, link)
+    assert conversation.received(0, 100.0) == set()
+    assert conversation.session.dropped_frames == 1
+    assert not conversation.over
+
+
+def test_an_id_that_is_used_again() -> None:
+    """What its earlier context says and asks for does not concern the later one."""
+    talk = Talk()
+    conversation = talk.conversation
+    (early,) = talk.begin("a")
+    talk.said(_done("a"))
+    assert conversation.take_all(early) == [Done("a")]
+    for _ in range(RETIRED_IDS):
+        conversation.cancel(conversation.open(talk, **SETTINGS), 100.0)
+    (late,) = talk.begin("a")
+    assert talk.said(_chunk("a")) == {"a"}
+    assert conversation.take_all(early) == []
+    assert conversation.cancel(early, 102.0) == set()
+    assert talk.said(_done("a")) == {"a"}
+    assert conversation.take_all(late) == [AudioChunk(b"ab", "a"), Done("a")]
 
 
 def _work(ask: Callable[[Talk], object], talk: Talk) -> tuple[int, int]:

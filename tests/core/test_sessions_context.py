@@ -73,6 +73,15 @@ def _audio(context: TTSContext, audio: bytes, now: float = 0.0) -> list[ContextE
     return _hear(context, now, type="chunk", data=encode_base64(audio), done=False, status_code=206)
 
 
+def test_a_text_is_checked_before_its_turn() -> None:
+    """As `push` and `finish` would do it; nothing else changes."""
+    context = _context()
+    context.check("Hello")
+    with pytest.raises(LocalProtocolError, match="lone surrogate"):
+        context.check("\ud800")
+    assert context.state is State.NEW
+
+
 def test_a_chunk_that_was_read_already() -> None:
     """It is taken as its message would be: whole samples, under this context's id, and it is a sign of life."""
     context = _context(stall_timeout=5.0)

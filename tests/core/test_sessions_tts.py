@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TypedDict, cast
 
 import pytest
+from attrs import evolve
 
 from cartesia_proto.audio.formats import RawFormat
 from cartesia_proto.codecs.events import AudioChunk, Done
@@ -57,9 +58,12 @@ def _chunk(context_id: str, data: str = "AAA=") -> str:
     return _frame(type="chunk", data=data, context_id=context_id)
 
 
+USUAL = AudioChunk(b"\0\0", "a", 1.5, 206)
+
+
 def _usual(context_id: str | None) -> str:
     """A chunk of exactly the shape that the hot path takes."""
-    return _frame(type="chunk", data="AAA=", done=False, context_id=context_id)
+    return _frame(type="chunk", data="AAA=", done=False, status_code=206, step_time=1.5, context_id=context_id)
 
 
 def _failure(event: ContextEvent) -> CartesiaError:
@@ -83,7 +87,7 @@ def test_messages_in_any_form(form: Callable[[str], str | bytes | memoryview]) -
     session = _session()
     _speaking(session, "a")
     assert session.receive(form(_chunk("a")), 0.0) == [AudioChunk(b"\0\0", "a")]
-    assert session.receive(form(_usual("a")), 0.0) == [AudioChunk(b"\0\0", "a")]
+    assert session.receive(form(_usual("a")), 0.0) == [USUAL]
     assert session.receive(form(_frame(type="done", done=True, context_id="a")), 0.0) == [Done("a")]
 
 
@@ -108,7 +112,7 @@ def test_usual_chunks_find_their_context() -> None:
     session = _session()
     first, second = _speaking(session, "a", "b")
     session.context(**SETTINGS, context_id="new")
-    assert session.receive(_usual("b"), 1.0) == [AudioChunk(b"\0\0", "b")]
+    assert session.receive(_usual("b"), 1.0) == [evolve(USUAL, context_id="b")]
     assert second.timing.first_audio_at == 1.0
     assert session.receive(_usual(None), 1.0) == []
     assert session.receive(_usual("new"), 1.0) == []
@@ -116,8 +120,8 @@ def test_usual_chunks_find_their_context() -> None:
     first.cancel(1.0)
     assert session.receive(_usual("a"), 1.0) == []
     assert session.dropped_frames == 3
-    assert session.receive(_usual(None), 1.0) == [AudioChunk(b"\0\0", "b")]
-    assert session.receive(_usual(""), 1.0) == [AudioChunk(b"\0\0", "b")]
+    assert session.receive(_usual(None), 1.0) == [evolve(USUAL, context_id="b")]
+    assert session.receive(_usual(""), 1.0) == [evolve(USUAL, context_id="b")]
 
 
 @pytest.mark.parametrize("id", ["other", "A", 5, True, ["a"], {"id": "a"}, 0, False, "new", "ended"])

@@ -153,6 +153,7 @@ def test_only_what_fits_can_have_been_received(count: int) -> None:
 def test_messages_do_not_show_themselves() -> None:
     """They may be long, and are nobody's business in a log."""
     assert repr(TextMessage(b"canary")) == "TextMessage(data=<6 bytes>)"
+    assert TextMessage(b"canary").text == "canary"
     assert repr(BinaryMessage(b"canary")) == "BinaryMessage(data=<6 bytes>)"
 
 

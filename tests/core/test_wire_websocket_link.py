@@ -2,6 +2,7 @@
 
 import math
 import pickle
+from weakref import ref
 
 import pytest
 
@@ -162,6 +163,53 @@ def test_whether_there_is_anything_to_send() -> None:
     assert client.has_data_to_send
     assert client.data_to_send()
     assert not client.has_data_to_send
+
+
+def test_messages_are_delivered_as_they_are_read() -> None:
+    """To whoever takes them, who may send; the rest is told as before, and in the end nobody is held on to."""
+    client, server = opened()
+    taken: list[bytes | BinaryMessage] = []
+
+    def take(told: bytes | BinaryMessage) -> None:
+        taken.append(told)
+        client.send_text("more")
+
+    client.deliver_to(take)
+    server.send_text("one")
+    server.send_fragments("t", "wo")
+    server.send_bytes(b"three")
+    server.close(1000, "", 101.0)
+    client.receive_data(server.data_to_send(), 101.0)
+    assert taken == [b"one", b"two", BinaryMessage(b"three")]
+    assert client.next_event() == Closed(1000, "", None)
+    assert client.next_event() is None
+    held = ref(take)
+    del take
+    assert held() is None
+
+
+def test_delivering_before_and_after() -> None:
+    """Before the handshake it cannot be asked for; after the end there is nothing to be delivered."""
+    link = ClientWebSocketLink(REQUEST, timeout=10.0, limits=Limits(), now=100.0)
+    with pytest.raises(LocalProtocolError, match="'handshake'"):
+        link.deliver_to(print)
+    link.receive_eof(101.0)
+    assert link.state == "closed"
+    client, _ = opened()
+    client.receive_eof(101.0)
+    client.deliver_to(print)
+    assert isinstance(client.next_event(), Closed)
+
+
+def test_whether_a_pong_is_all_that_is_owed() -> None:
+    """Then it may stay where the next one takes its place."""
+    client, server = opened()
+    assert not client.owes_only_a_pong
+    server.ping()
+    client.receive_data(server.data_to_send(), 101.0)
+    assert client.owes_only_a_pong
+    client.send_text("Hello")
+    assert not client.owes_only_a_pong
 
 
 def test_unsent_pongs_do_not_pile_up() -> None:

@@ -177,6 +177,35 @@ def test_the_other_links_never_raise_either(stream: bytes) -> None:
     assert connect.deadline() is None
 
 
+answers = st.sampled_from(
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nhello\n\n",
+        b"HTTP/1.1 200 OK\nContent-Length: 4\n\nab\n\n",
+        b"HTTP/1.1 100 Continue\n\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n\n\n",
+        b"HTTP/1.1 204 No\n\n",
+        b"HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n3\r\na\n\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: b\r\n\r\n",
+    ]
+)
+
+
+@settings(max_examples=100)
+@given(exchanges=st.lists(answers, min_size=2, max_size=4), cuts=st.lists(st.integers(0, 500), max_size=6))
+def test_one_answer_after_another(exchanges: list[bytes], cuts: list[int]) -> None:
+    """However an answer ends and is cut, the connection is good for the next."""
+    link = ClientLink(10.0, LIMITS)
+    for answer in exchanges:
+        link.send(GET, 0.0)
+        link.data_to_send()
+        events: list[object] = []
+        for piece in pieces(answer, cuts):
+            link.receive_data(piece, 1.0)
+            events += iter(link.next_event, None)
+        assert isinstance(events[0], ResponseHead)
+        assert events[-1] == EndOfBody()
+        assert link.reusable
+
+
 names = st.from_regex(r"X-[A-Za-z0-9]{1,10}", fullmatch=True)
 values = st.from_regex(r"[!-~]([ -~]{0,20}[!-~])?", fullmatch=True)
 fields = st.lists(st.tuples(names, values), max_size=4)

@@ -548,6 +548,53 @@ def test_reading_goes_on_while_bytes_do_not_leave() -> None:
     run(main)
 
 
+def test_cancelled_while_another_writes() -> None:
+    """A reader whose own text waits behind another's bytes is told at once; its text goes out with them."""
+
+    async def main(stage: Stage, nursery: trio.Nursery) -> None:
+        async with stage.client.tts.websocket() as ws:
+            peer = await stage.open(nursery, ws)
+            free = stuck(stage)
+            other = ws.context(**SETTINGS, context_id="b")
+            nursery.start_soon(other.push, "Hello")
+            await trio.sleep(0.5)
+            reader = Reader(nursery, ws.send(**SETTINGS, context_id="a", transcript="Hi"))
+            await trio.sleep(0.5)
+            began = trio.current_time()
+            await reader.context.cancel()
+            await wait_all_tasks_blocked()
+            assert (reader.over, reader.heard, reader.error) == (True, [], None)
+            assert trio.current_time() == began
+            free.set()
+            assert await peer.hear() == [("b", "Hello"), ("a", "Hi"), ("a", "cancel")]
+            await other.cancel()
+
+    run(main)
+
+
+def test_one_run_of_trio() -> None:
+    """A WebSocket that stands belongs to its run: in another one it says so, where it would hear nothing."""
+    stage = Stage()
+
+    async def first() -> None:
+        async with trio.open_nursery() as nursery:
+            await stage.open(nursery, ws)
+
+    async def second() -> None:
+        with pytest.raises(LocalProtocolError, match="another run"):
+            await ws.context(**SETTINGS).push("Hello")
+        with pytest.raises(LocalProtocolError, match="another run"):
+            await ws.connect()
+
+    async def last() -> None:
+        for end in (*stage.ours, *(peer.end for peer in stage.peers)):
+            await trio.aclose_forcefully(end)
+
+    ws = stage.client.tts.websocket()
+    for each in (first, second, last):
+        trio.run(each, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
 def test_bytes_that_never_leave() -> None:
     """The connection is lost when their time is up: whoever sent them is told, and so is every reader."""
 

@@ -128,6 +128,7 @@ class Multiplexer(asyncio.BufferedProtocol):
 
         Where a change concerns the id meanwhile, nothing is waited for any longer, if what is ready then raises.
         """
+        self._network.check_loop()
         while (conversation := ready() or await self._settled() or await self._unless(id, self._connected)) is None:
             self._check_open()
         if say(conversation, self.now):
@@ -268,14 +269,18 @@ class Multiplexer(asyncio.BufferedProtocol):
             self._act(self._current.handle_deadline(self.now))
 
     async def _settled(self) -> TTSConversation | None:
-        """The conversation, if it stands: what has already arrived is taken in first, as it may have idled out."""
+        """The conversation, if it stands: what has already arrived is taken in first, as it may have idled out.
+
+        Where others wait for more, that is looked for once, and not until there is nothing: they look all the time.
+        """
         if self._conversation is None or self._conversation.over:
             return None
         conversation, key = self._conversation, object()
+        rounds = MOST_READS if conversation.idle or not self._waiters else 1
         self._waiters[key] = asyncio.get_running_loop().create_future()
         self._regulate()
         try:
-            for _ in range(MOST_READS):
+            for _ in range(rounds):
                 known = self._full_reads
                 for _ in range(TURNS):
                     await asyncio.sleep(0)

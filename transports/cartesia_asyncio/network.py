@@ -102,14 +102,22 @@ class Network:
         for connection in tuple(self._open):
             self.abort(connection)
 
-    def _check(self) -> asyncio.AbstractEventLoop:
+    def check_loop(self) -> asyncio.AbstractEventLoop:
+        """The running event loop, if it is the one that this client was first used on.
+
+        Raises:
+            LocalProtocolError: it is another.
+        """
         loop = asyncio.get_running_loop()
         self._loop = self._loop or loop
-        if self._closed:
-            raise LocalProtocolError("the client is closed")
         if self._loop is not loop:
             raise LocalProtocolError("the client belongs to another event loop: make one client for each loop")
         return loop
+
+    def _check(self) -> asyncio.AbstractEventLoop:
+        if self._closed:
+            raise LocalProtocolError("the client is closed")
+        return self.check_loop()
 
     def _context(self) -> ssl.SSLContext:
         if self.ssl_context is None:

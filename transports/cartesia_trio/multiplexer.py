@@ -15,6 +15,7 @@ import math
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, suppress
 from copy import copy
+from functools import partial
 from random import random
 from typing import Final, TypeVar, final
 
@@ -44,7 +45,6 @@ LITTLE: Final = 1900
 """Bytes that a writable socket takes without waiting, with what encryption adds: below BSD's low-water mark of 2048
 (``SO_SNDLOWAT``), and below the third of its buffer that is free where Linux calls one writable. Most messages fit."""
 
-
 TURNS_OF_A_STREAM: Final = 10
 """How often the others have their turn while a user's own stream is read once; trio's own in memory take three."""
 
@@ -62,7 +62,7 @@ class Multiplexer:
         self._options = options
         self._connecting = trio.Lock()
         self._attempting = trio.CancelScope()  # to connect
-        self._awaiting: dict[trio.CancelScope, str] = {}  # who waits for a connection, for the context of which id
+        self._awaiting: dict[trio.CancelScope, str] = {}  # who waits for a connection or to write, for which id
         self._failure: tuple[CartesiaError, ...] = ()  # the last one, each time in a tuple of its own
         self._closed = False
         self._connection: Connection
@@ -106,14 +106,16 @@ class Multiplexer:
     ) -> None:
         """Say something on the conversation that is ready, or on a new connection's; when it is written, check.
 
-        A change that concerns the id ends the wait for a connection, if what is ready then raises.
+        A change that concerns the id ends the wait for a connection, if what is ready then raises; also the wait for
+        whoever writes just now, who sends these bytes too.
         """
         await trio.lowlevel.checkpoint()
-        while (conversation := ready() or await self._connected_for(id)) is None:
+        self._network.check_run()
+        while (conversation := ready() or await self._unless(id, self._connected)) is None:
             pass
         if say(conversation, trio.current_time()):
             self._wake()
-            await self._flush(self._config.timeout)
+            await self._unless(id, partial(self._flush, self._config.timeout))
         check()
 
     async def change(self, change: Callable[[float], set[str]]) -> None:
@@ -202,16 +204,16 @@ class Multiplexer:
     async def _read(self, conversation: TTSConversation, connection: Connection) -> set[str]:
         """Read once for all, or do what is due; answers with whom that concerns."""
         self._earliest = trio.current_time() + MOMENT
-        data: bytes | bytearray | None = None
+        count: int | None = None
         with trio.CancelScope(deadline=self._due(conversation)) as self._reading:
-            data = await connection.receive()
+            count = await connection.receive_into(conversation.link.receive_space())
         now = trio.current_time()
-        if data is None:
-            return conversation.handle_deadline(now)
-        if not data:
+        if count is None:  # nothing came in time, or this task alone was woken
+            return conversation.handle_deadline(now) if now >= self._earliest else set()
+        if not count:
             return conversation.receive_eof(now)
-        self._received += len(data)
-        concerned = conversation.receive_data(data, now)
+        self._received += count
+        concerned = conversation.received(count, now)
         return concerned | conversation.handle_deadline(now) if self._is_late(conversation, connection) else concerned
 
     def _is_late(self, conversation: TTSConversation, connection: Connection) -> bool:
@@ -297,9 +299,10 @@ class Multiplexer:
     async def _settle(self, conversation: TTSConversation) -> None:
         """Take in what has already arrived, so that a connection that idled out is known to have.
 
-        Where somebody reads for all, that is left to whoever does, as long as something comes of it.
+        Where somebody reads for all, that is left to whoever does, as long as something comes of it, up to a few
+        messages: whoever reads will see the end.
         """
-        most = self._received + MOST_BYTES
+        most = self._received + (MOST_BYTES if self._leader is None else LITTLE)
         while not conversation.over and self._received < most:
             before, leader = self._received, self._leader
             if leader is None:
@@ -337,12 +340,12 @@ class Multiplexer:
                 await self._connect()
             return self._current
 
-    async def _connected_for(self, id: str) -> TTSConversation | None:
-        """As `_connected`, for a context; None if a change has concerned it in the meantime."""
+    async def _unless(self, id: str, step: Step[T]) -> T | None:
+        """What a step comes to; where a change concerns the id meanwhile, the step is cancelled, and it is None."""
         with trio.CancelScope() as scope:
             self._awaiting[scope] = id
             try:
-                return await self._connected()
+                return await step()
             finally:
                 del self._awaiting[scope]
         return None

@@ -101,13 +101,21 @@ class Network:
         for connection in tuple(self._open):
             await self.close(connection)
 
-    def _check(self) -> None:
+    def check_run(self) -> None:
+        """Refuse a run of trio other than the one that this client was first used in.
+
+        Raises:
+            LocalProtocolError: it is another.
+        """
         now = trio.lowlevel.current_trio_token()
         self._run = self._run or now
-        if self._closed:
-            raise LocalProtocolError("the client is closed")
         if self._run is not now:
             raise LocalProtocolError("the client belongs to another run of trio: make one client for each run")
+
+    def _check(self) -> None:
+        if self._closed:
+            raise LocalProtocolError("the client is closed")
+        self.check_run()
 
     def _context(self) -> ssl.SSLContext:
         if self.ssl_context is None:

@@ -4,7 +4,6 @@ This module knows how a walk goes from page to page. It must not know how one le
 core does.
 """
 
-from collections import deque
 from collections.abc import Generator
 from typing import Generic, Never, Self, TypeVar, final
 
@@ -42,9 +41,7 @@ class Walk(Generic[T]):
 
     def __init__(self, client: Awaiting, first: PageCall[T]) -> None:
         self._client = client
-        self._next: PageCall[T] | None = first
-        self._progress = Progress()
-        self._items: deque[T] = deque()
+        self._walked = Progress(first)
 
     def __aiter__(self) -> Self:
         """The walk itself."""
@@ -56,13 +53,10 @@ class Walk(Generic[T]):
         Raises:
             CartesiaError: its page could not be fetched.
         """
-        if self._items or self._next is None:
+        if self._walked.items or self._walked.next is None:
             await trio.lowlevel.checkpoint()
-        while not self._items:
-            if self._next is None:
+        while not self._walked.items:
+            if self._walked.next is None:
                 raise StopAsyncIteration
-            page = await self._client.run_call(self._next.page())
-            self._progress.check(page)
-            self._items.extend(page.items)
-            self._next = page.next
-        return self._items.popleft()
+            self._walked.take(await self._client.run_call(self._walked.next.page()))
+        return self._walked.items.popleft()

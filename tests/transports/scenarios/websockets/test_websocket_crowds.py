@@ -295,14 +295,14 @@ def test_tasks_whose_words_cannot_leave(stage: Stage) -> None:
 def test_nobody_is_woken_for_another(stage: Stage, net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
     """While somebody reads for all, a reader looks for news of its own context, not for every message."""
     looks: Counter[str] = Counter()
-    take = TTSConversation.take
+    take_all = TTSConversation.take_all
 
-    def counting(conversation: TTSConversation, context: TTSContext) -> ContextEvent | None:
-        event = take(conversation, context)
-        looks[context.id] += event is None
-        return event
+    def counting(conversation: TTSConversation, context: TTSContext) -> list[ContextEvent]:
+        events = take_all(conversation, context)
+        looks[context.id] += not events
+        return events
 
-    monkeypatch.setattr(TTSConversation, "take", counting)
+    monkeypatch.setattr(TTSConversation, "take_all", counting)
     messages, heard = 100, threading.Semaphore(0)
 
     def script(peer: Peer) -> None:
