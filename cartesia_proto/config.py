@@ -35,6 +35,9 @@ DEFAULT_TIMEOUT: Final = 60.0
 DEFAULT_MAX_RETRIES: Final = 2
 """Attempts after the first (protocol section 9.2: the documented default of the 2.x and 4.x SDKs)."""
 
+INBOX_BYTES: Final = 64 * 1024 * 1024
+"""Bytes that may wait for one reader: six minutes of pcm_f32le at 44.1 kHz (design: inboxes; protocol section 7.2)."""
+
 PING_INTERVAL: Final = 20.0
 """Seconds of silence after which a WebSocket pings: the default of the `websockets` library, as is the next."""
 

@@ -17,12 +17,12 @@ from weakref import ref
 from attrs import field, frozen
 
 from cartesia_proto.codecs.events import Done, SpeechEvent
-from cartesia_proto.config import PING_INTERVAL, PING_TIMEOUT, Config, Limits, check_timeout
+from cartesia_proto.config import INBOX_BYTES, PING_INTERVAL, PING_TIMEOUT, Config, Limits, check_timeout
 from cartesia_proto.errors import LocalProtocolError
 from cartesia_proto.flow import Attempt, Failure, Outcome
 from cartesia_proto.sessions.context import TTSContext, cancel_message
 from cartesia_proto.sessions.events import TERMINAL, Cancelled, ContextEvent, Failed
-from cartesia_proto.sessions.inboxes import INBOX_BYTES, Inboxes
+from cartesia_proto.sessions.inboxes import Inboxes
 from cartesia_proto.sessions.settings import ContextSettings
 from cartesia_proto.sessions.states import State
 from cartesia_proto.sessions.tts import TTSSession

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar, final
 
 from cartesia_proto.api.tts import TTS
 from cartesia_proto.call import C_co
-from cartesia_proto.config import PING_INTERVAL, PING_TIMEOUT
-from cartesia_proto.sessions.inboxes import INBOX_BYTES
+from cartesia_proto.config import INBOX_BYTES, PING_INTERVAL, PING_TIMEOUT
 
 if TYPE_CHECKING:
     from cartesia_proto.conversation import WebSocketOptions

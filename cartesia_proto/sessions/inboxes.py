@@ -12,10 +12,8 @@ from typing import Final, final
 from attrs import define, field
 
 from cartesia_proto.codecs.events import AudioChunk
+from cartesia_proto.config import INBOX_BYTES
 from cartesia_proto.sessions.events import TERMINAL, ContextEvent, Failed, overflow_error
-
-INBOX_BYTES: Final = 64 * 1024 * 1024
-"""Bytes that may wait for one reader: six minutes of pcm_f32le at 44.1 kHz (design: inboxes; protocol section 7.2)."""
 
 EVENT_BYTES: Final = 256
 """What an event counts for beside what it carries, so that endless empty ones are bounded too; our choice."""

@@ -134,13 +134,12 @@ class TTSSession:
             code: the WebSocket close code, None where there was none (RFC 6455 section 7.1.5).
             reason: the text that came with it.
         """
-        if self._lost is not None:
-            return []
-        reason = self.without_secrets(reason)
-        said = f"with code {code}" if code is not None else "without a closing handshake"
-        self._lost = ConnectionLost(
-            f"the connection ended {said}{f' ({reason})' if reason else ''}", code=code, reason=reason
-        )
+        if self._lost is None:
+            reason = self.without_secrets(reason)
+            said = f"with code {code}" if code is not None else "without a closing handshake"
+            self._lost = ConnectionLost(
+                f"the connection ended {said}{f' ({reason})' if reason else ''}", code=code, reason=reason
+            )
         return self._fail_all(Input.LOST, self._lost, now)
 
     def deadline(self) -> float | None:

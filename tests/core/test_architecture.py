@@ -39,7 +39,8 @@ LAYERS: Final = {
     "api": "api",
     "sessions": "sessions",
     "wire": "wire",
-    "conversation": "conversation contexts awaiting clients websocket_tts traffic waiters multiplexer blocking",
+    "conversation": "conversation contexts awaiting clients websocket_tts traffic waiters exclusion multiplexer "
+    "blocking",
     "server": "server",
     "testing": "testing",
 }

@@ -15,14 +15,14 @@ import pytest
 from cartesia_proto.audio.formats import RawFormat
 from cartesia_proto.codecs.events import AudioChunk, Done, FlushDone
 from cartesia_proto.codecs.json import encode_base64
-from cartesia_proto.config import Config, Limits
+from cartesia_proto.config import INBOX_BYTES, Config, Limits
 from cartesia_proto.conversation import TTSConversation, WebSocketOptions, handshake_outcome, speech_or_end
 from cartesia_proto.errors import ConnectionLost, JsonValue, LocalProtocolError, TimeoutError
 from cartesia_proto.flow import Attempt, Failure
 from cartesia_proto.http import Headers, Request, Response
 from cartesia_proto.sessions.context import TTSContext
 from cartesia_proto.sessions.events import Cancelled, ContextEnded, ContextEvent, Failed
-from cartesia_proto.sessions.inboxes import EVENT_BYTES, INBOX_BYTES
+from cartesia_proto.sessions.inboxes import EVENT_BYTES
 from cartesia_proto.sessions.states import State
 from cartesia_proto.sessions.tts import RETIRED_IDS
 from cartesia_proto.speech import VoiceLike

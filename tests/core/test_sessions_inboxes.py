@@ -3,9 +3,10 @@
 import pytest
 
 from cartesia_proto.codecs.events import AudioChunk, Done, FlushDone, PhonemeTimestamps, UnknownEvent, WordTimestamps
+from cartesia_proto.config import INBOX_BYTES
 from cartesia_proto.errors import ConnectionLost, LocalProtocolError
 from cartesia_proto.sessions.events import Cancelled, ContextEvent, Failed
-from cartesia_proto.sessions.inboxes import EVENT_BYTES, INBOX_BYTES, Inboxes
+from cartesia_proto.sessions.inboxes import EVENT_BYTES, Inboxes
 
 
 def _chunk(size: int, context_id: str = "a") -> AudioChunk:
