@@ -44,7 +44,10 @@ class Turns(Protocol):
         ...
 
     def soon(self, action: Callable[[], object]) -> None:
-        """Do something in a turn, or leave it for the thread that was interrupted in one. Never waits long."""
+        """Do something in a turn, or leave it for the thread that was interrupted in one.
+
+        It waits for no more than another thread's turn. The action may be called again where it was interrupted.
+        """
         ...
 
 
@@ -103,7 +106,7 @@ class Multiplexer:
     Args:
         config: how to connect.
         random: chance in [0, 1), for delays.
-        turns: in which all is done here.
+        turns: makes those in which all is done here; it is given what mends a step that was cut short.
         waiters: makes books of those who wait, of whom there are none yet.
         dial: begins a try, for the sake of this multiplexer.
         clock: monotonic seconds.
@@ -113,19 +116,19 @@ class Multiplexer:
         self,
         config: Config,
         random: Callable[[], float],
-        turns: Turns,
+        turns: Callable[[Callable[[], None]], Turns],
         waiters: Callable[[], Waiters],
         dial: Callable[["Multiplexer"], Dial],
         clock: Callable[[], float],
     ) -> None:
         self._config = config
         self._random = random
-        self._turns = turns
+        self._turns = turns(self._mend)
         self._make_waiters = waiters
         self._waiters = waiters()  # for a connection
         self._make_dial = dial
         self._clock = clock
-        self._dial: Dial  # the last one
+        self._dial: Dial | None = None  # the last one
         self._pump: Pump | None = None  # of the last connection
         self._failure: CartesiaError | None = None  # of the last try that failed
         self._closed = False
@@ -209,6 +212,16 @@ class Multiplexer:
         if self._pump is not None:
             self._let_go(self._pump)
 
+    def _mend(self) -> None:
+        """Give up the connection after an interruption in a turn: books and bytes may be out of step. All look anew."""
+        self._interrupt()
+        made = None if self._dial is None else self._dial.pump  # perhaps not taken over
+        for pump in (self._pump, made):
+            if pump is not None:
+                pump.traffic.tear(self._clock())
+                pump.flush()
+        self._waiters.call_anew()
+
     def _saying(self, id: str, ready: Ready, say: Saying, check: Step) -> Waiting[None]:
         pump = yield from self._connected(id, ready)
         say(pump.traffic.conversation, self._clock())
@@ -255,21 +268,22 @@ class Multiplexer:
 
     def _dialling(self) -> Waiting[None]:
         """Connect, for all who wait."""
-        self._dial = self._make_dial(self)
+        dial = self._dial = self._make_dial(self)
         failure = self._failure
         try:
             operation = connecting(self._config, self._random)
             step = operation.start()
-            while isinstance(step, Attempt) and not self._dial.given_up:
-                yield partial(self._dial.attempt, step)
-                step = operation.resume(self._dial.outcome)
+            while isinstance(step, Attempt) and not dial.given_up:
+                yield partial(dial.attempt, step)
+                step = operation.resume(dial.outcome)
         except CartesiaError as error:
             failure = error.with_traceback(None)
         finally:
-            self._take_over(self._dial, failure)
+            self._take_over(dial, failure)
 
     def _interrupt(self) -> None:
-        self._dial.interrupt()
+        if self._dial is not None:
+            self._dial.interrupt()
 
     def _take_over(self, dial: Dial, failure: CartesiaError | None) -> None:
         """Tell those who wait what came of it; nothing, if it was given up."""
@@ -278,7 +292,7 @@ class Multiplexer:
                 self._abandon()  # what may be left of the last one
                 self._pump = dial.pump
             self._failure = failure
-            self._waiters.call_all()
+            self._waiters.call_all()  # and so ends the dial, which is at its end
         elif dial.pump is not None:
             self._let_go(dial.pump)
 

@@ -88,6 +88,15 @@ class Traffic:
         self._close_due = min(self._close_due, now + CLOSING_SECONDS)
         self.note(self.conversation.close(now))
 
+    def tear(self, now: float) -> None:
+        """Give it up without a word, every context too, where an interruption may have left it half told of something.
+
+        Whatever it is told later changes nothing.
+        """
+        self.conversation.close(now)
+        self.fail(now)
+        self.waiters.call_anew()
+
     # Time.
 
     def due(self) -> float:

@@ -3,10 +3,10 @@
 This module keeps the books and knows the order of things. It must not know locks, clocks, or what is waited for: a
 thread is a number to it, which waits on a bell; and it never waits itself, but yields what is to be waited for.
 
-Theory of operation. Who waits and finds nobody leading leads: it works until there is something for it, and what it
-finds for others wakes them. While nobody leads, one of those who wait has been called: it will lead, or leave and so
-call the next. A leader steps back while somebody who was called has not had a turn, so that each gets one even while
-more keeps coming.
+Theory of operation. All is done in turns, one thread at a time; to yield is to leave the turn, and to wait outside it.
+Who waits and finds nobody leading leads: it works until there is something for it, and what it finds for others wakes
+them. While nobody leads, one of those who wait has been called: it will lead, or leave and so call the next. A leader
+steps back while somebody who was called has not had a turn, so that each gets one even while more keeps coming.
 """
 
 from collections.abc import Callable, Collection, Generator
@@ -111,6 +111,11 @@ class Waiters:
     def call_all(self) -> None:
         """Wake everybody, likewise."""
         self._call([*self._waiting.values()])
+
+    def call_anew(self) -> None:
+        """Wake everybody, those too who were called: an interruption may have struck before they were woken."""
+        self._called.clear()
+        self.call_all()
 
     def _lead(self, waiter: _Waiter, lead: Callable[[], Waiting[None]], wake: Callable[[], None]) -> Waiting[None]:
         self._leader, follow = waiter, waiter.wake

@@ -70,6 +70,7 @@ class Turns:
         interrupted: turns are refused, and actions left, until it is false again.
         holding: work is kept, for the test to take its steps.
         held: the last that was.
+        mend: what makes an interrupted turn good.
     """
 
     def __init__(self) -> None:
@@ -77,6 +78,12 @@ class Turns:
         self.holding = False
         self.held: list[Waiting[object]] = []
         self.left: list[Callable[[], object]] = []
+        self.mend: Callable[[], None]
+
+    def __call__(self, mend: Callable[[], None]) -> "Turns":
+        """Themselves, from now on those of one multiplexer."""
+        self.mend = mend
+        return self
 
     def run(self, work: Waiting[T]) -> T:
         """Run it to its end."""
@@ -470,3 +477,50 @@ def test_closing_in_the_middle_of_a_turn() -> None:
     for action in stage.turns.left:
         action()
     assert stage.pump().traffic.over
+
+
+def test_after_an_interruption_in_a_turn() -> None:
+    """The connection is given up, whatever state it is in; those who wait on it are told, the next makes another."""
+    stage = Stage(None, None)
+    stage.turns.mend()  # nothing was made yet
+    stage.say()
+    first, context = stage.pump(), stage.context
+    assert context is not None
+    reading = stage.held(
+        lambda: stage.multiplexer.next("a", lambda: [CHUNK] if context.terminal else None, nullcontext(), None)
+    )
+    next(reading)
+    first.traffic.unsent += b"half of a fra"
+    stage.turns.mend()
+    assert first.traffic.over
+    assert first.traffic.unsent == b""
+    assert isinstance(context.terminal, Failed)
+    with pytest.raises(StopIteration):
+        next(reading)
+    stage.turns.mend()
+    stage.multiplexer.connect()
+    assert stage.pump() is not first
+
+
+def test_an_interruption_before_a_connection_was_taken_over() -> None:
+    """It is let go too; who waits for a connection looks anew, even whoever was called and perhaps not woken."""
+    stage = Stage(None, None)
+    lost = stage.plans[0]
+    assert isinstance(lost, Pump)
+    dialler, waiter = stage.held(stage.multiplexer.connect), stage.held(stage.multiplexer.connect)
+    stage.thread = 2
+    next(dialler)()
+    stage.thread = 3
+    follow = next(waiter)
+    stage.turns.mend()
+    assert lost.traffic.over
+    follow()  # nothing to wait for
+    again = next(dialler)
+    assert len(stage.dials) == 1
+    next(waiter)()
+    with pytest.raises(StopIteration):
+        next(waiter)
+    again()
+    with pytest.raises(StopIteration):
+        next(dialler)
+    assert len(stage.dials) == 2

@@ -1,17 +1,24 @@
 """The books of one connection: bytes that leave late, times that run out, who is called."""
 
+# Only the inside can be left as an interruption leaves it.
+# pyright: reportPrivateUsage=false
+
 import math
 from random import Random
+
+import pytest
 
 from cartesia_proto.audio.formats import RawFormat
 from cartesia_proto.codecs.json import dumps
 from cartesia_proto.config import Config, Limits
 from cartesia_proto.conversation import CLOSING_SECONDS, TTSConversation, handshake_outcome
 from cartesia_proto.credentials import ApiKey
+from cartesia_proto.errors import CartesiaError
 from cartesia_proto.http import Headers, Request, Response
 from cartesia_proto.sessions.context import TTSContext
-from cartesia_proto.sessions.events import Failed
+from cartesia_proto.sessions.events import ContextEvent, Failed
 from cartesia_proto.sessions.settings import ContextSettings
+from cartesia_proto.sessions.states import Input
 from cartesia_proto.traffic import Traffic
 from cartesia_proto.waiters import Waiters, Waiting
 from cartesia_proto.wire.http1 import RequestHead, ServerLink
@@ -205,3 +212,28 @@ def test_what_came_with_the_handshake() -> None:
     """It was read, and is told."""
     ends = Ends(early='{"type": "flush_done", "context_id": "unheard of"}')
     assert ends.traffic.conversation.session.dropped_frames == 1
+
+
+def test_torn() -> None:
+    """Not a byte more leaves; every context ends, even if the session was cut short in telling them; all are woken."""
+    ends = Ends()
+    contexts = [ends.opened(id) for id in ("a", "b")]
+    ends.join("b")
+    ends.traffic.queue(100.0)
+    fail_all = ends.traffic.conversation.session._fail_all
+
+    def cut_short(input: Input, error: CartesiaError, now: float) -> list[ContextEvent]:
+        contexts[0].fail(input, error, now)
+        raise KeyboardInterrupt
+
+    ends.traffic.conversation.session._fail_all = cut_short  # type: ignore[method-assign] # where a signal may strike
+    with pytest.raises(KeyboardInterrupt):
+        ends.traffic.received(0, 101.0)
+    ends.traffic.conversation.session._fail_all = fail_all  # type: ignore[method-assign] # as above
+    for _ in range(2):
+        ends.traffic.tear(102.0)
+        assert ends.traffic.over
+        assert ends.traffic.queue(102.0) > 0
+        assert ends.traffic.unsent == b""
+    assert all(isinstance(context.terminal, Failed) for context in contexts)
+    assert ends.called() == ["b"]

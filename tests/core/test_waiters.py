@@ -1,5 +1,8 @@
 """Threads that wait for one another: who leads, who is woken, and who takes over."""
 
+# Only the inside can be left as an interruption leaves it.
+# pyright: reportPrivateUsage=false
+
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -190,3 +193,18 @@ def test_a_thread_waits_once() -> None:
         next(steps)
     next(leader)
     assert crowd.led == ["a"]
+
+
+def test_called_anew() -> None:
+    """Whoever was called but, after an interruption, not woken, is woken now; so is everybody."""
+    crowd = Crowd()
+    leader, follower, other = crowd.waiting("a"), crowd.waiting("b"), crowd.waiting("c")
+    crowd.waiters.call({"b"})
+    crowd._bells["b"].acquire()  # as if it had not been rung
+    crowd.waiters.call_all()
+    assert not crowd.rung("b")
+    crowd.waiters.call_anew()
+    assert (crowd.rung("b"), crowd.rung("c")) == (True, True)
+    assert crowd.woken == ["a", "a"]
+    for steps in (leader, follower, other):
+        steps.close()

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 import pytest
 
+from cartesia_proto import exclusion
 from cartesia_proto.audio.formats import RawFormat
 from cartesia_proto.codecs.events import Done
 from cartesia_proto.codecs.json import encode_base64
@@ -39,9 +40,10 @@ from cartesia_proto.sessions.states import State
 from cartesia_proto.wire.http1 import EndOfBody, RequestHead, ServerLink
 from cartesia_proto.wire.websocket import ServerWebSocketLink
 from cartesia_proto.wire.websocket_link import Closed
-from cartesia_urllib import Cartesia, exclusion
-from cartesia_urllib.exclusion import Exclusion
+from cartesia_urllib import Cartesia
+from cartesia_urllib.dialling import turns as new_turns
 from cartesia_urllib.pump import Pump
+from cartesia_urllib.sockets import Interrupter
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -692,49 +694,9 @@ def test_a_signal_handler_may_cancel_and_close(net: Net, clients: Clients) -> No
             signal.signal(signal.SIGUSR1, before)
 
 
-def test_what_an_interruption_asks_for_in_the_middle_of_a_turn() -> None:
-    """It is done before the turn ends, in order; what would have to wait is refused."""
-    turns, done = Exclusion(), list[str]()
-
-    def work() -> Waiting[str]:
-        turns.soon(lambda: done.append("first"))
-        turns.soon(lambda: done.append("second"))
-        with pytest.raises(LocalProtocolError, match="it may cancel and close now"):
-            turns.run(work())
-        done.append("turn")
-        yield lambda: done.append("wait")
-        turns.soon(lambda: turns.soon(lambda: done.append("last")))
-        return "over"
-
-    assert turns.run(work()) == "over"
-    turns.soon(lambda: done.append("at once"))
-    assert done == ["turn", "first", "second", "wait", "last", "at once"]
-
-
-def test_a_wait_that_raises() -> None:
-    """The work is closed, in a turn; the next one begins as if nothing had been."""
-    turns, done = Exclusion(), list[str]()
-
-    def wait() -> None:
-        raise KeyboardInterrupt
-
-    def work() -> Waiting[None]:
-        try:
-            yield wait
-        finally:
-            turns.soon(lambda: done.append("left"))
-            done.append("closed")
-
-    with pytest.raises(KeyboardInterrupt):
-        turns.run(work())
-    assert done == ["closed", "left"]
-    turns.soon(lambda: done.append("at once"))
-    assert done[2:] == ["at once"]
-
-
 def test_interrupted_anywhere() -> None:
     """Wherever a signal handler raises, no turn stays taken and no lock held; work that had begun was closed."""
-    number, turns, open_works = 0, Exclusion(), 0
+    number, turns, open_works = 0, new_turns(lambda: None), 0
 
     def work() -> Waiting[str]:
         nonlocal open_works
@@ -752,7 +714,7 @@ def test_interrupted_anywhere() -> None:
     while strike(once, (number := number + 1)):
         assert in_thread(once).result(WAIT) == "over"
         assert open_works == 0
-        turns = Exclusion()
+        turns = new_turns(lambda: None)
     assert number > 10
 
 
@@ -779,6 +741,65 @@ def strike(work: Callable[[], object], number: int) -> bool:
     finally:
         sys.setprofile(before)
     return False
+
+
+def test_interrupted_between_reading_and_noting(net: Net, clients: Clients, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes that nobody was told of are missing: whoever else waits on the connection is told, and hears no gap."""
+    go = threading.Event()
+
+    def late(connection: Connection) -> None:
+        peer = Peer(connection)
+        asked = [peer.receive() or {} for _ in range(2)]
+        assert go.wait(WAIT)
+        for one in asked:
+            peer.answer(one)
+        peer.flush()
+        connection.wait_until_left()
+
+    def received(count: int, now: float) -> None:
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    with clients(net.serve(late, speak)).tts.websocket() as ws:
+        contexts = [ws.send(transcript="text", **SETTINGS) for _ in range(2)]
+        for context in contexts:
+            context.__enter__()
+        monkeypatch.setattr(traffic_of(ws), "received", received)
+        readers = [in_thread(partial(heard, context)) for context in contexts]
+        go.set()
+        errors = [reader.exception(WAIT) for reader in readers]
+        assert {type(error) for error in errors} == {KeyboardInterrupt, ConnectionLost}
+        assert ws.send(transcript="next", stream=False, **SETTINGS).data == audio_of("next")
+
+
+@pytest.mark.parametrize("doing", ["pausing", "interrupting"])
+def test_a_pause_is_ended_by_its_own_thread(doing: str) -> None:
+    """A signal handler may interrupt anywhere in it, or in an interruption, and neither waits for ever nor fails."""
+    number = 1
+
+    def once() -> bool:
+        interrupter, places = Interrupter(), 0
+
+        def profile(_: FrameType, event: str, __: object) -> None:
+            nonlocal places
+            if event in ("call", "return", "c_call", "c_return"):
+                places += 1
+                if places == number:
+                    interrupter.interrupt()
+
+        before = sys.getprofile()
+        sys.setprofile(profile)
+        try:
+            interrupter.pause(0.0) if doing == "pausing" else interrupter.interrupt()
+        finally:
+            sys.setprofile(before)
+        if places >= number:
+            interrupter.pause(2 * WAIT)  # every later one ends at once, too
+        return places >= number
+
+    while in_thread(once).result(WAIT):
+        number += 1
+    assert number > 2
 
 
 def test_closing_in_the_middle_of_a_turn(net: Net, clients: Clients) -> None:

@@ -7,7 +7,7 @@
 
 `client` is what users make, `stream` a streamed answer; `sending` runs calls over what `network` shares and `sockets`
 makes, or over a user's own opener (`foreign`). `dialling` connects a WebSocket, `pump` moves the bytes of a connection,
-in turns that `exclusion` gives. ``python -m cartesia_urllib`` speaks a text into a file, with `saving`.
+in turns that the core gives. ``python -m cartesia_urllib`` speaks a text into a file, with `saving`.
 """
 
 from cartesia_urllib.client import Cartesia

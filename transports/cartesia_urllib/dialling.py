@@ -5,18 +5,21 @@ nor when to try again: the core's `Multiplexer` does.
 """
 
 import random
+import threading
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import final
 
 from cartesia_proto.config import Config
 from cartesia_proto.conversation import WebSocketOptions, handshake_outcome
 from cartesia_proto.errors import RemoteProtocolError, TransportError
+from cartesia_proto.exclusion import Exclusion
 from cartesia_proto.flow import Attempt, Failure, Outcome
 from cartesia_proto.http import Response
 from cartesia_proto.multiplexer import Multiplexer
+from cartesia_proto.waiters import Waiters
 from cartesia_proto.wire.exchange import could_not_connect
-from cartesia_urllib.exclusion import Exclusion, waiters
 from cartesia_urllib.network import Network
 from cartesia_urllib.pump import Pump
 from cartesia_urllib.sockets import Interrupter, flush, read
@@ -49,7 +52,7 @@ class Dial:
     @property
     def given_up(self) -> bool:
         """Whether it was interrupted: then there is no use in what came of it."""
-        return self._interrupter.interrupted.is_set()
+        return self._interrupter.interrupted
 
     def interrupt(self) -> None:
         """End it at once. Never raises, from any thread."""
@@ -57,7 +60,7 @@ class Dial:
 
     def attempt(self, attempt: Attempt) -> None:
         """Attempt it; waits. Whatever it is left by, no connection stays open but that of `pump`."""
-        self._interrupter.interrupted.wait(attempt.delay)
+        self._interrupter.pause(attempt.delay)
         self.outcome = self._attempt(attempt)
 
     def _attempt(self, attempt: Attempt) -> Outcome:
@@ -81,6 +84,16 @@ class Dial:
             interrupter.close()
 
 
+def turns(mend: Callable[[], None]) -> Exclusion:
+    """One thread at a time; a signal handler may interrupt the one whose turn it is."""
+    return Exclusion(mend, threading.RLock())
+
+
+def waiters() -> Waiters:
+    """Nobody yet; threads wait on locks."""
+    return Waiters(threading.get_ident, threading.Lock)
+
+
 def multiplexer(network: Network, config: Config, options: WebSocketOptions) -> Multiplexer:
     """The connections of one WebSocket, none of which is made yet."""
-    return Multiplexer(config, random.random, Exclusion(), waiters, partial(Dial, network, options), time.monotonic)
+    return Multiplexer(config, random.random, turns, waiters, partial(Dial, network, options), time.monotonic)

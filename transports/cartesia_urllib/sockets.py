@@ -63,13 +63,17 @@ class Interrupter:
     socket, because a TLS object must never be touched by two threads at once; otherwise the interruption closes it.
 
     Attributes:
-        interrupted: whether it was; to be waited for where there is nothing else to do.
+        interrupted: whether it was.
     """
 
     def __init__(self) -> None:
         # Reentrant, because a signal handler may interrupt the very thread that is attaching.
         self._lock = threading.RLock()
-        self.interrupted: threading.Event = threading.Event()
+        # A plain lock, held until then: a signal handler can release what its own thread waits for, which it cannot do
+        # in the middle of an event's wait.
+        self._bell = threading.Lock()
+        self._bell.acquire()
+        self.interrupted: bool = False
         self._socket: socket.socket | None = None
         self._in_use = False
 
@@ -79,7 +83,7 @@ class Interrupter:
         Raises:
             ConnectionLost: it was interrupted.
         """
-        if self.interrupted.is_set():
+        if self.interrupted:
             raise ConnectionLost("the connection was closed from another thread")
 
     def attach(self, sock: socket.socket | None) -> None:
@@ -89,7 +93,7 @@ class Interrupter:
         """
         with self._lock:
             self._socket = sock
-            if self.interrupted.is_set():
+            if self.interrupted:
                 self._end()
 
     def replace(self, make: Callable[[], SocketT]) -> SocketT:
@@ -120,13 +124,20 @@ class Interrupter:
         """End it."""
         with self._lock:
             self._in_use = False
-            if self.interrupted.is_set():
+            if self.interrupted:
                 self._end()
+
+    def pause(self, seconds: float) -> None:
+        """Wait so long, or until it is interrupted; for the thread that uses it."""
+        if not self.interrupted:
+            self._bell.acquire(timeout=seconds)
 
     def interrupt(self) -> None:
         """End the present wait, and every later one. Never raises, from any thread."""
         with self._lock:
-            self.interrupted.set()
+            self.interrupted = True
+            with contextlib.suppress(RuntimeError):  # it is released already
+                self._bell.release()
             self._end()
 
     def _end(self) -> None:
