@@ -22,8 +22,8 @@ CAPACITY: Final = 64 * 1024
 """Bytes of the buffer to begin with: as much as asyncio and trio read at once, and ten audio chunks."""
 
 BUSY: Final = 256 * 1024
-"""Bytes of the buffer of a peer that fills it with every read: a quarter of the reads, of which each costs as much as
-several chunks. Our measurement; more brings no more."""
+"""Bytes of the buffer of a peer that fills it: a quarter of the reads that `CAPACITY` needs. Our choice: on asyncio a
+chunk of 4 KiB took 14 µs instead of 18, measured once, and larger ones were not tried."""
 
 ROOM: Final = 16 * 1024
 """The least that is offered to be received into: the most a TLS record holds (RFC 8446 section 5.1), 16 KiB."""

@@ -9,8 +9,8 @@ Theory of operation. h11 owns the states; this module owns what h11 leaves open:
   the input, and no event depends on how the bytes were cut. h11 looks at its size limit only when it starves;
   therefore it is fed no more than the limit at a time, and an event that is not complete within the limit fails, in
   any segmentation.
-* h11 is given a head alone, and what comes behind it later, so that a chunked body can be split past h11: that costs
-  a tenth, where a body comes in thousands of chunks. `chunked` says how.
+* h11 is given a head alone, and what comes behind it later, so that a chunked body can be split past h11, for which
+  every chunk is several events: services send each event in a chunk of its own. `chunked` says how.
 * When both sides are done with one exchange, the next cycle begins by itself. Bytes a client did not ask for fail it.
 * h11's own messages may repeat what was received or sent: only the words before the first quotation are passed on.
 """
@@ -315,7 +315,7 @@ class HttpLink(ABC, Generic[EventT]):
         return len(self._backlog) if found is None else found.end() - len(self._fed)
 
     def _split(self, chunks: ChunkSplitter) -> bool:
-        """Take plain chunks past h11; False where that was all for now."""
+        """Take plain chunks past h11; False while h11 has nothing to do."""
         data = chunks.take(self._backlog)
         if data:
             self._handle(h11.Data(data=data))

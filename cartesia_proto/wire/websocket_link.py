@@ -152,8 +152,8 @@ class WebSocketLink(Generic[EventT]):
     def deliver_to(self, take: Callable[[Told], None]) -> None:
         """From now on hand messages over as they are read, of texts their UTF-8 alone, and not to `next_event`.
 
-        So each is let go before the next is copied, which halves what a burst of them costs. All else, the end
-        included, is told by `next_event` as before, after the messages that came before it. `take` may send.
+        So each is let go before the next is copied, and none is wrapped in an object. All else, the end included, is
+        told by `next_event` as before, after the messages that came before it. `take` may send.
 
         Raises:
             LocalProtocolError: the handshake is not done.

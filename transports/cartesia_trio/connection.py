@@ -106,7 +106,7 @@ class Connection:
     async def receive_into(self, space: memoryview) -> int:
         """Receive what fits; how many bytes that were, 0 at the end, however it came."""
         try:
-            if isinstance(self._stream, trio.SocketStream):  # straight into it, which costs half as much
+            if isinstance(self._stream, trio.SocketStream):  # straight into it: no copy, no new bytes
                 return await self._stream.socket.recv_into(space)
             data = await self._stream.receive_some(len(space))
         except (*BROKEN, OSError):

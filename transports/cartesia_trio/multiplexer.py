@@ -46,7 +46,7 @@ LITTLE: Final = 1900
 (``SO_SNDLOWAT``), and below the third of its buffer that is free where Linux calls one writable. Most messages fit."""
 
 TURNS_OF_A_STREAM: Final = 10
-"""How often the others have their turn while a user's own stream is read once; trio's own in memory take three."""
+"""How often others have their turn while a user's own stream, of which little is known, is read once; our choice."""
 
 
 @final
