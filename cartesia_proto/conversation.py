@@ -27,7 +27,7 @@ from cartesia_proto.sessions.settings import ContextSettings
 from cartesia_proto.sessions.states import State
 from cartesia_proto.sessions.tts import TTSSession
 from cartesia_proto.speech import GenerationConfig
-from cartesia_proto.wire.frames import BinaryMessage, TextMessage
+from cartesia_proto.wire.frames import BinaryMessage, Place, TextMessage
 from cartesia_proto.wire.websocket import Accepted, ClientWebSocketLink, Rejected
 from cartesia_proto.wire.websocket_link import Closed
 
@@ -134,7 +134,7 @@ class TTSConversation:
         self._contexts: dict[str, _Heard] = {}
         self._woken: set[str] = set()  # whom the present call concerns
         self._now = 0.0
-        link.deliver_to(self._take)
+        link.deliver_to(self._take_in_place, self._take)
         self._abandoned: deque[str] = deque()  # ids whose reader is gone, until the next call
 
     @property
@@ -291,6 +291,12 @@ class TTSConversation:
         self._forget_abandoned()
         return woken
 
+    def _take_in_place(self, text: bytearray, view: memoryview, places: list[Place], first: int) -> int:
+        """Hear messages where they lie, up to the first that is not of the kind that nearly all are."""
+        events, index = self.session.receive_in_place(text, view, places, first, self._now)
+        self._file(events)
+        return index
+
     def _take(self, message: bytes | BinaryMessage) -> None:
         """Hear one message."""
         data = message.data if isinstance(message, BinaryMessage) else message
@@ -298,12 +304,10 @@ class TTSConversation:
 
     def _file(self, events: list[ContextEvent]) -> None:
         """File events for their readers, who are to be woken; end the contexts whose reader fell too far behind."""
-        for event in events:
-            id = event.context_id or ""
-            self._woken.add(id)
-            if not self._inboxes.file(event):
-                message, _ = self._contexts[id].context.overflow(self._now)
-                self._send(message)
+        self._woken.update([event.context_id or "" for event in events])
+        for id in self._inboxes.put(events):
+            message, _ = self._contexts[id].context.overflow(self._now)
+            self._send(message)
 
     def _send(self, message: str | None) -> None:
         if message is not None and self.link.state == "open":

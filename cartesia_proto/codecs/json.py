@@ -68,13 +68,14 @@ def _standard_constant(text: str) -> NoReturn:
     raise ValueError(f"{text} is no JSON number")
 
 
-def _standard_parse(data: bytes) -> JsonValue:
-    value: JsonValue = json.loads(
-        data.decode(),  # by hand: json.loads would guess UTF-16 and UTF-32, and let encoded surrogates pass
-        parse_int=_standard_integer,
-        parse_float=_standard_float,
-        parse_constant=_standard_constant,
-    )
+_DECODER: Final = json.JSONDecoder(
+    parse_int=_standard_integer, parse_float=_standard_float, parse_constant=_standard_constant
+)
+"""Made once: `json.loads` would make one for each text."""
+
+
+def _standard_parse(data: bytes | bytearray) -> JsonValue:
+    value: JsonValue = _DECODER.decode(data.decode())  # UTF-8 alone: `json.loads` would guess UTF-16 and UTF-32, too
     if b"\\u" in data and any(escape.group(1) for escape in _ESCAPE.finditer(data)):
         raise ValueError("a string has a lone surrogate")
     return value
@@ -84,7 +85,7 @@ def _standard_write(value: JsonValue) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _standard_decode(text: bytes, altchars: None, validate: bool) -> bytes:  # noqa: FBT001 - as pybase64 has it
+def _standard_decode(text: bytes | memoryview, altchars: None, validate: bool) -> bytes:  # noqa: FBT001 - as pybase64 has it
     del altchars
     return a2b_base64(text, strict_mode=validate)
 
@@ -93,9 +94,9 @@ def _standard_encode(data: bytes) -> str:
     return b2a_base64(data, newline=False).decode("ascii")
 
 
-_parse: Callable[[bytes], JsonValue] = _standard_parse
+_parse: Callable[[bytes | bytearray], JsonValue] = _standard_parse
 _write: Callable[[JsonValue], bytes] = _standard_write
-_decode: Callable[[bytes, None, bool], bytes] = _standard_decode
+_decode: Callable[[bytes | memoryview, None, bool], bytes] = _standard_decode
 _encode: Callable[[bytes], str] = _standard_encode
 
 with suppress(ImportError):
@@ -136,7 +137,7 @@ def loads(data: bytes | bytearray | memoryview | str) -> JsonValue:
         raise RemoteProtocolError(f"this is no acceptable JSON: {error}", path="$") from None
 
 
-def loads_short(text: bytes) -> JsonValue:
+def loads_short(text: bytes | bytearray) -> JsonValue:
     """Parse one JSON text of at most `SHORT` bytes, as `loads` does: a step less, for the hot path.
 
     Raises:
@@ -218,7 +219,7 @@ def decode_base64(text: str | bytes) -> bytes:
         raise RemoteProtocolError(f"this is no acceptable base64: {error}") from None
 
 
-def base64_bytes(encoded: bytes) -> bytes:
+def base64_bytes(encoded: bytes | memoryview) -> bytes:
     """Decode base64 as `decode_base64` does: a step less, for the hot path.
 
     Raises:

@@ -12,7 +12,7 @@ from typing import Final, final
 from attrs import evolve
 
 from cartesia_proto.audio.pcm import SampleAligner
-from cartesia_proto.codecs.chunks import read_chunk
+from cartesia_proto.codecs.chunks import ChunkReader
 from cartesia_proto.codecs.events import (
     AudioChunk,
     Done,
@@ -45,6 +45,7 @@ class TTSDecoder:
 
     def __init__(self, limits: Limits, version: str, frame_size: int) -> None:
         self._stream = SSEDecoder(limits.sse_line, limits.sse_event)
+        self._chunks = ChunkReader()
         self._samples = SampleAligner(frame_size)
         self._may_end_silently = version <= LAST_VERSION_ENDING_SILENTLY
         self._chunk_seen = False
@@ -67,8 +68,11 @@ class TTSDecoder:
         events: list[SpeechEvent] = []
         if self._finished:
             return events
-        for sent in self._stream.receive_data(data):
-            self._receive(sent, events)
+        for sent in self._stream.read_messages(data, self._chunks.read):
+            if isinstance(sent, AudioChunk):
+                self._receive_chunk(sent, events)
+            else:
+                self._receive(sent, events)
             if self._finished:
                 break
         return events
@@ -94,10 +98,10 @@ class TTSDecoder:
             raise self._failure.with_traceback(None)
 
     def _receive(self, sent: ServerSentEvent, events: list[SpeechEvent]) -> None:
-        chunk = read_chunk(sent.data) if sent.event != "error" else None
+        data = sent.data
+        chunk = self._chunks.read(data, memoryview(data), 0, len(data))  # it may only have been cut by the segmentation
         if chunk is not None:
-            self._chunk_seen = True
-            events.append(self._whole_samples(chunk))
+            self._receive_chunk(chunk, events)
             return
         try:
             built = _events(sent)
@@ -107,8 +111,7 @@ class TTSDecoder:
         for event in built:
             match event:
                 case AudioChunk():
-                    self._chunk_seen = True
-                    events.append(self._whole_samples(event))
+                    self._receive_chunk(event, events)
                 case Done():
                     self._finished = True
                 case ErrorEvent():
@@ -116,13 +119,14 @@ class TTSDecoder:
                 case _:
                     events.append(event)
 
+    def _receive_chunk(self, chunk: AudioChunk, events: list[SpeechEvent]) -> None:
+        self._chunk_seen = True
+        audio = self._samples.align(chunk.audio)
+        events.append(chunk if audio is chunk.audio else evolve(chunk, audio=audio))
+
     def _fail(self, error: CartesiaError) -> None:
         self._failure = error
         self._finished = True
-
-    def _whole_samples(self, chunk: AudioChunk) -> AudioChunk:
-        audio = self._samples.align(chunk.audio)
-        return chunk if audio is chunk.audio else evolve(chunk, audio=audio)
 
 
 def _events(sent: ServerSentEvent) -> tuple[TTSEvent, ...]:

@@ -247,7 +247,14 @@ class TTSContext:
     def receive_chunk(self, chunk: AudioChunk, now: float) -> SpeechEvent:
         """The event of a frame for this context that is known to be a chunk, and nothing but that."""
         self._last_activity = now
-        return self._audio(chunk, now)
+        received = chunk.audio
+        audio = self._samples.align(received)
+        self._audio_bytes += len(received)
+        if audio and self.timing.first_audio_at is None:
+            self.timing = evolve(self.timing, first_audio_at=now)
+        if audio is received and chunk.context_id == self.id:
+            return chunk
+        return evolve(chunk, audio=audio, context_id=self.id)
 
     def _received(self, event: TTSEvent, now: float) -> list[ContextEvent]:
         match event:
@@ -257,22 +264,12 @@ class TTSContext:
             case ErrorEvent():
                 return self.fail(Input.ERROR, event.error, now)
             case AudioChunk():
-                return [self._audio(event, now)]
+                return [self.receive_chunk(event, now)]
             case FlushDone():
                 self._flushed()
                 return [evolve(event, context_id=self.id)]
             case _:
                 return [evolve(event, context_id=self.id)]
-
-    def _audio(self, chunk: AudioChunk, now: float) -> SpeechEvent:
-        received = chunk.audio
-        audio = self._samples.align(received)
-        self._audio_bytes += len(received)
-        if audio and self.timing.first_audio_at is None:
-            self.timing = evolve(self.timing, first_audio_at=now)
-        if audio is received and chunk.context_id == self.id:
-            return chunk
-        return evolve(chunk, audio=audio, context_id=self.id)
 
     def _flushed(self) -> None:
         """Forget the inputs that a flush confirmed: all up to the first flush asked for.

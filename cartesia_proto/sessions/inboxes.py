@@ -21,13 +21,15 @@ EVENT_BYTES: Final = 256
 
 @define
 class _Inbox:
-    events: deque[tuple[ContextEvent, int]] = field(factory=deque[tuple[ContextEvent, int]])  # each with its cost
+    events: deque[ContextEvent] = field(factory=deque[ContextEvent])
     size: int = 0
     ended: bool = False  # its terminal event was put: nothing follows
 
 
 def _cost(event: ContextEvent) -> int:
     """Bytes that an event keeps from being freed: text and numbers about as they were written."""
+    if type(event) is AudioChunk and not event.extra:  # nearly every one
+        return EVENT_BYTES + len(event.audio)
     return EVENT_BYTES + len(event.audio) + len(repr(event))
 
 
@@ -64,38 +66,32 @@ class Inboxes:
         Returns:
             The contexts to which that happened: tell the session with `TTSContext.overflow`.
         """
-        return [event.context_id or "" for event in events if not self.file(event)]
-
-    def file(self, event: ContextEvent) -> bool:
-        """File one event, as `put`; False where its context must be told that its reader left too much unread."""
-        inbox = self._inboxes.get(event.context_id or "")
-        if inbox is None or inbox.ended:
-            return True
-        if type(event) is AudioChunk and not event.extra:  # nearly every one, and never the last
-            cost = EVENT_BYTES + len(event.audio)
-        else:
+        overflowed: list[str] = []
+        for event in events:
+            id = event.context_id or ""
+            inbox = self._inboxes.get(id)
+            if inbox is None or inbox.ended:
+                continue
+            if type(event) is not AudioChunk:
+                inbox.ended = isinstance(event, TERMINAL)
             cost = _cost(event)
-            inbox.ended = isinstance(event, TERMINAL)
-        if inbox.size + cost > self._limit and not inbox.ended:
-            self._overflow(inbox, event.context_id or "")
-            return False
-        inbox.events.append((event, cost))
-        inbox.size += cost
-        self._waiting += cost
-        return True
-
-    def _overflow(self, inbox: _Inbox, context_id: str) -> None:
-        inbox.events.append((Failed(context_id, overflow_error(context_id)), EVENT_BYTES))
-        inbox.size += EVENT_BYTES
-        self._waiting += EVENT_BYTES
-        inbox.ended = True
+            if inbox.size + cost > self._limit and not inbox.ended:
+                overflowed.append(id)
+                inbox.ended = True
+                event = Failed(id, overflow_error(id))  # noqa: PLW2901 - this is what is filed in its place
+                cost = _cost(event)
+            inbox.events.append(event)
+            inbox.size += cost
+            self._waiting += cost
+        return overflowed
 
     def take(self, context_id: str) -> ContextEvent | None:
         """The next event of a context, None while there is none."""
         inbox = self._inboxes.get(context_id)
         if inbox is None or not inbox.events:
             return None
-        event, cost = inbox.events.popleft()
+        event = inbox.events.popleft()
+        cost = _cost(event)
         inbox.size -= cost
         self._waiting -= cost
         return event
@@ -105,7 +101,7 @@ class Inboxes:
         inbox = self._inboxes.get(context_id)
         if inbox is None:
             return []
-        events = [event for event, _ in inbox.events]
+        events = list(inbox.events)
         inbox.events.clear()
         self._waiting -= inbox.size
         inbox.size = 0
@@ -115,9 +111,9 @@ class Inboxes:
         """Drop what waits for a context, but for its terminal event, as barge-in does: nothing stale is played."""
         inbox = self._inboxes.get(context_id)
         if inbox is not None:
-            kept = [(event, cost) for event, cost in inbox.events if isinstance(event, TERMINAL)]
+            inbox.events = deque(event for event in inbox.events if isinstance(event, TERMINAL))
             self._waiting -= inbox.size
-            inbox.events, inbox.size = deque(kept), sum(cost for _, cost in kept)
+            inbox.size = sum(map(_cost, inbox.events))
             self._waiting += inbox.size
 
     @property

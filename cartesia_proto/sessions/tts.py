@@ -9,13 +9,13 @@ whatever the peer says ends as events; a method you made illegal raises before a
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from heapq import heapify, heappop, heappush, heapreplace
 from typing import Final, Unpack, final
 
 from cartesia_proto.codecs import json
-from cartesia_proto.codecs.chunks import read_chunk
+from cartesia_proto.codecs.chunks import ChunkReader
 from cartesia_proto.codecs.events import ErrorEvent, build_events
 from cartesia_proto.config import Config
 from cartesia_proto.errors import CartesiaError, ConnectionLost, JsonValue, LocalProtocolError, RemoteProtocolError
@@ -51,6 +51,7 @@ class TTSSession:
         self.dropped_frames: int = 0
         self._config = config
         self._random = random
+        self._chunks = ChunkReader()
         self._contexts: dict[str, TTSContext] = {}
         self._retired: deque[str] = deque()
         self._retired_ids: set[str] = set()
@@ -109,13 +110,9 @@ class TTSSession:
         text that is no JSON object.
         """
         data = message if isinstance(message, bytes) else _in_bytes(message)
-        chunk = read_chunk(data)
-        if chunk is not None and chunk.context_id:
-            context = self._contexts.get(chunk.context_id)
-            if context is not None and context.state in LISTENING:
-                return [context.receive_chunk(chunk, now)]
-            self.dropped_frames += 1
-            return []
+        events, received = self.receive_in_place(data, memoryview(data), [(0, len(data))], 0, now)
+        if received:
+            return events
         try:
             fields = json.loads(data)
         except RemoteProtocolError as error:
@@ -126,6 +123,33 @@ class TTSSession:
         if id in (None, "") or (not isinstance(id, str) and _error_in({**fields, "context_id": None}) is not None):
             return self._receive_unaddressed({**fields, "context_id": None}, now)
         return self._deliver(self._addressee(id), fields, now)
+
+    def receive_in_place(
+        self, text: bytes | bytearray, view: memoryview, places: Sequence[tuple[int, int]], first: int, now: float
+    ) -> tuple[list[ContextEvent], int]:
+        """The events of messages that are audio chunks of the usual shape, up to the first that is not.
+
+        Args:
+            text: holds the messages, bytes of which not even the encoding was checked.
+            view: of all of it; neither is kept.
+            places: where each message begins and ends.
+            first: which of them is the first that was not received.
+
+        Returns:
+            The events, and the first place whose message is for `receive`; the number of places if there is none.
+        """
+        events: list[ContextEvent] = []
+        for index in range(first, len(places)):
+            start, end = places[index]
+            chunk = self._chunks.read(text, view, start, end)
+            if chunk is None or not chunk.context_id:
+                return events, index
+            context = self._contexts.get(chunk.context_id)
+            if context is not None and context.state in LISTENING:
+                events.append(context.receive_chunk(chunk, now))
+            else:
+                self.dropped_frames += 1
+        return events, len(places)
 
     def connection_lost(self, code: int | None, reason: str, now: float) -> list[ContextEvent]:
         """End every open context, once; the session opens no more.

@@ -7,8 +7,8 @@ connection, nor what any other frame means: wsproto is given those, and judges t
 Theory of operation. A shell receives straight into the buffer. Frames are taken from its front, so what remains is at
 most one frame that is not whole. When room runs short behind it, it is moved to the front, which happens to a frame
 once, or into a buffer twice as large; so moving is linear in what is received. The buffer grows with what arrived,
-never with what was declared, and shrinks when a large frame has gone. What is handed out are copies: a text must be
-read once anyway to know that it is UTF-8, and a copy that is checked costs no more than a view that is.
+never with what was declared, and shrinks when a large frame has gone. A text may be read where it lies, by whoever
+finds out by that whether it is UTF-8; all else is handed out as copies, which need no rule for how long they stand.
 """
 
 from collections.abc import Callable
@@ -37,6 +37,19 @@ LONGEST_HEADER: Final = 14
 Front: TypeAlias = Literal["incomplete", "other", "not utf-8"]
 """What stands at the front of the buffer when the fast lane ends: a frame that may yet become one for it, one that is
 none for it, or one whose text is no UTF-8."""
+
+Place: TypeAlias = tuple[int, int]
+"""Where a text lies in a buffer: from the first of its bytes to the one behind its last."""
+
+InPlace: TypeAlias = Callable[[bytearray, memoryview, list[Place], int], int]
+"""Reads texts where they lie: in a buffer, of which there is a view, at these places, from one of them on.
+
+It answers with the first place whose text it did not read, which is then told as a copy; the number of places if there
+is none. What it read is UTF-8. It keeps neither buffer nor view."""
+
+AT_ONCE: Final = 64
+"""How many texts are found before they are read, so that a buffer full of tiny ones does not cost much more than
+itself: about as many audio chunks as a buffer of `BUSY` holds."""
 
 
 @final
@@ -134,15 +147,45 @@ class FrameBuffer:
         self._start = min(start + count, self._end)
         return bytes(self._view[start : self._start])
 
-    def take_texts(self, tell: Callable[[bytes], None]) -> Front:
+    def take_texts(self, read: InPlace, tell: Callable[[bytes], None]) -> Front:
         """Take every text from the front that is whole, final, unmasked, uncompressed, minimal in length, and UTF-8.
 
-        This is the path of every audio chunk; it does in one loop, without a call of ours, what can be done so.
+        This is the path of every audio chunk.
+
+        Args:
+            read: is asked to read them where they lie.
+            tell: is told those that were not, in their turn.
         """
-        buffer, view, limit, end = self._buffer, self._view, self._limit, self._end
+        while True:
+            places, front = self._find_texts()
+            if not self._hand_over(places, read, tell):
+                return "not utf-8"
+            if len(places) < AT_ONCE:
+                return front
+
+    def _hand_over(self, places: list[Place], read: InPlace, tell: Callable[[bytes], None]) -> bool:
+        """Have texts read or told, in order; False if one is no UTF-8."""
+        index = 0
+        while index < len(places):
+            index = read(self._buffer, self._view, places, index)
+            for start, end in places[index : index + 1]:
+                data = bytes(self._view[start:end])
+                if not (data.isascii() or is_utf8(data)):
+                    return False
+                tell(data)
+            index += 1
+        return True
+
+    def _find_texts(self) -> tuple[list[Place], Front]:
+        """Take `AT_ONCE` texts from the front, or as many as there are, and what comes then.
+
+        It does in one loop, without a call of ours, what can be done so.
+        """
+        buffer, limit, end = self._buffer, self._limit, self._end
         start = self._start
+        places: list[Place] = []
         front: Front = "incomplete"
-        while end - start >= 2:
+        while end - start >= 2 and len(places) < AT_ONCE:
             if buffer[start] != 0x81:  # FIN and opcode 1
                 front = "other"
                 break
@@ -165,14 +208,10 @@ class FrameBuffer:
                 break
             if end < payload + size:
                 break
-            data = bytes(view[payload : payload + size])
-            if not (data.isascii() or is_utf8(data)):
-                front = "not utf-8"
-                break
-            tell(data)
             start = payload + size
+            places.append((payload, start))
         self._start = start
-        return front
+        return places, front
 
     def header(self) -> FrameHeader | None:
         """What the frame at the front says of itself, or None while its header is not whole."""

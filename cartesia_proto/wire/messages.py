@@ -20,7 +20,7 @@ import wsproto.events as heard
 from attrs import frozen
 from wsproto.connection import Connection, ConnectionState
 
-from cartesia_proto.wire.frames import BinaryMessage, FrameBuffer, FrameHeader, TextMessage
+from cartesia_proto.wire.frames import BinaryMessage, FrameBuffer, FrameHeader, InPlace, Place, TextMessage
 
 NOT_UTF8: Final = 1007
 TOO_BIG: Final = 1009
@@ -56,6 +56,12 @@ class Violation:
 Ending: TypeAlias = PeerClosed | Violation
 
 
+def none_in_place(buffer: bytearray, view: memoryview, places: list[Place], first: int) -> int:
+    """Read no text where it lies: each is told."""
+    del buffer, view, places
+    return first
+
+
 @final
 class MessageReader:
     """Reads what one peer says; made once the handshake is done.
@@ -67,7 +73,8 @@ class MessageReader:
         fast_lane: whole text frames may go past wsproto. Never for a server: it must refuse what is not masked.
 
     Attributes:
-        tell: called with every message that has become whole.
+        read_in_place: asked to read texts where they lie, before they are told.
+        tell: called with every other message, once it is whole.
         ping: the payload of the last ping, until the link takes it away.
     """
 
@@ -84,6 +91,7 @@ class MessageReader:
         self._connection = connection
         self._buffer = buffer
         self._limit = limit
+        self.read_in_place: InPlace = none_in_place
         self.tell: Callable[[Told], None] = tell
         self._fast_lane = fast_lane
         self._frame: FrameHeader | None = None  # wsproto has its header, the payload is awaited
@@ -101,7 +109,7 @@ class MessageReader:
         """Tell every message that is whole; answer with what ended them, if anything, after which nothing is read."""
         while self._ending is None:
             if self._fast_lane and self._frame is None and not (self._fragmented or self._dropping):
-                front = self._buffer.take_texts(self.tell)
+                front = self._buffer.take_texts(self.read_in_place, self.tell)
                 if front == "incomplete":
                     return None
                 if front == "not utf-8":

@@ -25,8 +25,8 @@ from cartesia_proto.errors import (
     TimeoutError,
     TransportError,
 )
-from cartesia_proto.wire.frames import ROOM, FrameBuffer, TextMessage
-from cartesia_proto.wire.messages import Message, MessageReader, PeerClosed, Told, Violation
+from cartesia_proto.wire.frames import ROOM, FrameBuffer, InPlace, TextMessage
+from cartesia_proto.wire.messages import Message, MessageReader, PeerClosed, Told, Violation, none_in_place
 
 CLOSE_TIMEOUT: Final = 10.0
 """Seconds a link that closes waits for the peer's close frame; the default of the `websockets` library."""
@@ -149,11 +149,15 @@ class WebSocketLink(Generic[EventT]):
         event = self._events.popleft() if self._events else None
         return TextMessage(event) if isinstance(event, bytes) else event
 
-    def deliver_to(self, take: Callable[[Told], None]) -> None:
-        """From now on hand messages over as they are read, of texts their UTF-8 alone, and not to `next_event`.
+    def deliver_to(self, read: InPlace, take: Callable[[Told], None]) -> None:
+        """From now on hand messages over as they arrive, and not to `next_event`.
 
-        So each is let go before the next is copied, and none is wrapped in an object. All else, the end included, is
-        told by `next_event` as before, after the messages that came before it. `take` may send.
+        All else, the end included, is told by `next_event` as before, after the messages that came before it.
+
+        Args:
+            read: is asked to read texts where they lie. It may send.
+            take: is given every other message, of texts their UTF-8 alone. So each is let go before the next is copied,
+                and none is wrapped in an object. It may send.
 
         Raises:
             LocalProtocolError: the handshake is not done.
@@ -161,7 +165,7 @@ class WebSocketLink(Generic[EventT]):
         if self._state == "handshake":
             self._require("deliver_to")
         if self._state != "closed":
-            self._reader.tell = take
+            self._reader.read_in_place, self._reader.tell = read, take
 
     @property
     def has_data_to_send(self) -> bool:
@@ -331,7 +335,8 @@ class WebSocketLink(Generic[EventT]):
 
     def _end(self, event: EventT | Closed) -> None:
         if self._state != "handshake":
-            self._reader.tell = self._events.append  # nothing more comes, and whoever took it is let go
+            self._reader.read_in_place = none_in_place  # nothing more comes, and whoever took it is let go
+            self._reader.tell = self._events.append
         self._state = "closed"
         self._buffer.clear()
         self._events.append(event)

@@ -5,7 +5,7 @@ from itertools import permutations
 
 import pytest
 
-from cartesia_proto.codecs.chunks import read_chunk
+from cartesia_proto.codecs.chunks import ChunkReader
 from cartesia_proto.codecs.events import AudioChunk, parse_events
 from cartesia_proto.errors import JsonValue, RemoteProtocolError
 
@@ -18,6 +18,17 @@ USUAL: dict[str, JsonValue] = {
     "context_id": "turn-17",
     "flush_id": 1,
 }
+
+
+def read_chunk(message: bytes) -> AudioChunk | None:
+    """The chunk that a message is, read alone: as the first of its stream, and behind others in a buffer."""
+    first = ChunkReader().read(message, memoryview(message), 0, len(message))
+    reader, buffer = ChunkReader(), bytearray(b'{"data":"AAAA' + message + b'","data":"')
+    chunks = [reader.read(buffer, memoryview(buffer), 13, 13 + len(message)) for _ in range(3)]
+    assert chunks == [first] * 3
+    return first
+
+
 MORE = (b".0", b"e5", b"E+3", b".000e9", b"x", b'"', b'"AAAA"', b"0")
 """What makes no JSON behind a string, though some of it would go on with a number."""
 
@@ -41,6 +52,7 @@ def test_takes_members_in_any_order() -> None:
     ("changed", "chunk"),
     [
         ({"data": ""}, AudioChunk(b"", "turn-17", 38.2, 206, 1)),
+        ({"step_time": 38}, AudioChunk(b"\0\1\2\3", "turn-17", 38.0, 206, 1)),
         ({"context_id": "gr\u00fcn"}, AudioChunk(b"\0\1\2\3", "gr\u00fcn", 38.2, 206, 1)),
     ],
 )
@@ -69,7 +81,7 @@ def test_takes_variations(changed: dict[str, JsonValue], chunk: AudioChunk) -> N
         b'{"type":"chunk","data":"AAAA","done":true}',
         b'{"type":"chunk","data":"AAAA","done":0}',
         *(b'{"type":"chunk","done":false,"status_code":206,"step_time":1.5,"data":"AAAA"%b}' % more for more in MORE),
-        b'{"type":"chunk","data":"AAAA","done":false,"status_code":206,"step_time":38,"context_id":"c"}',
+        b'{"type":"chunk","data":"AAAA","done":false,"status_code":206,"step_time":true,"context_id":"c"}',
         b'{"type":"chunk","data":"AAAA","done":false,"status_code":206,"step_time":38.2,"context_id":5}',
         b'{"type":"chunk","data":"AAAA","done":false,"status_code":206,"step_time":38.2,"flush_id":null}',
         b'{"type":"chunk","data":"AAAA","done":false,"status_code":206,"step_time":38.2,"flush_id":"1"}',
@@ -103,3 +115,94 @@ def test_judges_the_rest_as_strictly() -> None:
     assert read_chunk(message) is None
     with pytest.raises(RemoteProtocolError, match="nested"):
         parse_events(message)
+
+
+# A chunk that is written as the one before.
+
+
+def read_all(*messages: bytes) -> list[AudioChunk | None]:
+    """The chunks that the messages of one stream are."""
+    reader = ChunkReader()
+    return [reader.read(message, memoryview(message), 0, len(message)) for message in messages]
+
+
+def written(audio: str, step_time: str, context: str = "turn-17", end: str = "}") -> bytes:
+    """A message as the service writes it (protocol section 4.4)."""
+    return (
+        f'{{"type":"chunk","context_id":"{context}","data":"{audio}","done":false,"status_code":206,'
+        f'"step_time":{step_time},"flush_id":1{end}'
+    ).encode()
+
+
+def test_only_audio_and_step_time_differ() -> None:
+    """Each has its own, and none has anything of another."""
+    chunks = read_all(written("AAAA", "1.5"), written("AAE=", "2.5"), written("", "-3e-1"), written("AAECAw==", "12"))
+    assert chunks == [
+        AudioChunk(b"\0\0\0", "turn-17", 1.5, 206, 1),
+        AudioChunk(b"\0\1", "turn-17", 2.5, 206, 1),
+        AudioChunk(b"", "turn-17", -0.3, 206, 1),
+        AudioChunk(b"\0\1\2\3", "turn-17", 12.0, 206, 1),
+    ]
+    assert len({id(chunk.extra) for chunk in chunks if chunk is not None}) == 4
+
+
+def test_contexts_that_alternate() -> None:
+    """Every chunk has its own context."""
+    contexts = "aabababbcaac"
+    chunks = read_all(*(written("AAAA", f"{index}.5", context) for index, context in enumerate(contexts)))
+    assert chunks == [AudioChunk(b"\0\0\0", context, index + 0.5, 206, 1) for index, context in enumerate(contexts)]
+
+
+def test_a_step_time_written_before_the_audio() -> None:
+    """It is found there too, every time."""
+    message = b'{"type":"chunk","step_time":%b,"data":"AAAA","done":false,"status_code":206}'
+    chunks = read_all(message % b"1.5", message % b"2.5", message % b"3.5")
+    assert chunks == [AudioChunk(b"\0\0\0", None, time, 206) for time in (1.5, 2.5, 3.5)]
+
+
+def test_a_step_time_written_twice() -> None:
+    """The last one counts (RFC 8259 section 4 leaves it open, `codecs.json` says so)."""
+    message = b'{"type":"chunk","data":"AAAA","step_time":%b,"done":false,"status_code":206,"step_time":%b}'
+    chunks = read_all(message % (b"1.5", b"2.5"), message % (b"3.5", b"4.5"), message % (b"5.5", b"6.5"))
+    assert chunks == [AudioChunk(b"\0\0\0", None, time, 206) for time in (2.5, 4.5, 6.5)]
+
+
+@pytest.mark.parametrize(
+    "step_time",
+    [
+        *("", " ", "x", "1.5,", "1.5}", "nan", "1_0.5", "01.5", "1.", ".5", "1e999", '"1"', "null", "[1.5]", "1.5 1.5"),
+        *("1." + "5" * 300, "1.5\xff"),
+    ],
+)
+def test_what_is_no_step_time(step_time: str) -> None:
+    """As strictly as where the whole text is parsed; and the next chunk is read as before."""
+    *chunks, wrong, last = read_all(
+        written("AAAA", "1.5"), written("AAAA", "1.5"), written("AAAA", step_time), written("AAAA", "2.5")
+    )
+    assert (wrong, last) == (None, AudioChunk(b"\0\0\0", "turn-17", 2.5, 206, 1))
+    assert all(chunks)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        written("AAA", "1.5"),
+        written("AAB=", "1.5"),
+        written("AA\\u0041A", "1.5"),
+        written("A\xffAA", "1.5"),
+        written("AAAA", "1.5", end=""),
+        written("AAAA", "1.5", end="} "),
+        written("AAAA", "1.5", end='"}'),
+        written("AAAA", "1.5", end=',"data":"AAAA"}'),
+        written("AAAA", "1.5")[:-70],
+        written("AAAA", "1.5").replace(b'AAAA"', b"AAAA"),
+        written("AAAA", "1.5").replace(b"false", b"true"),
+    ],
+)
+def test_what_is_not_quite_as_the_one_before(wrong: bytes) -> None:
+    """It is left to the plain path, or read anew; and the next chunk is read as before."""
+    usual = written("AAAA", "1.5")
+    *chunks, chunk, last = read_all(usual, usual, wrong, usual)
+    assert [*chunks, last] == [AudioChunk(b"\0\0\0", "turn-17", 1.5, 206, 1)] * 3
+    assert chunk == read_chunk(wrong)
+    assert chunk is None or parse_events(wrong) == (chunk,)

@@ -4,6 +4,7 @@ import pickle
 
 import pytest
 from attrs import evolve
+from attrs.exceptions import FrozenInstanceError
 
 from cartesia_proto.codecs.events import (
     AudioChunk,
@@ -14,6 +15,7 @@ from cartesia_proto.codecs.events import (
     TTSEvent,
     UnknownEvent,
     WordTimestamps,
+    audio_chunk,
     build_events,
     parse_events,
 )
@@ -189,3 +191,14 @@ def test_repr_has_no_audio() -> None:
     """A chunk shows how many bytes it has, not the bytes."""
     assert "<3 bytes>" in repr(AudioChunk(b"abc"))
     assert "abc" not in repr(AudioChunk(b"abc"))
+
+
+def test_a_chunk_made_the_short_way() -> None:
+    """It is the chunk that calling the class makes, with every one of its fields, and as frozen."""
+    short, usual = audio_chunk(b"ab", "c", 1.5, 206, 3), AudioChunk(b"ab", "c", 1.5, 206, 3)
+    assert short == usual
+    assert (repr(short), hash(short), pickle.loads(pickle.dumps(short))) == (repr(usual), hash(usual), usual)
+    assert evolve(short, flush_id=None) == AudioChunk(b"ab", "c", 1.5, 206)
+    assert short.extra is not audio_chunk(b"ab", "c", 1.5, 206, 3).extra
+    with pytest.raises(FrozenInstanceError):
+        short.audio = b""  # type: ignore[misc]  # it is what must fail

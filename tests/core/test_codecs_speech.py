@@ -52,6 +52,21 @@ def test_usual_chunks() -> None:
     assert decoder.receive_eof() == []
 
 
+@pytest.mark.parametrize("size", [1, 100, 1000])
+def test_usual_chunks_up_to_an_error(size: int) -> None:
+    """However many come at once, all before the error are returned, and none behind it."""
+    decoder = TTSDecoder(Limits(), DEFAULT_VERSION, frame_size=1)
+    usual = b'data: {"type":"chunk","data":"AAEC","done":false,"status_code":206,"step_time":1.5}\n\n'
+    stream = usual * 3 + b'data: {"type":"error","status_code":400}\n\n' + usual
+    events: list[SpeechEvent] = []
+    for start in range(0, len(stream), size):
+        if not decoder.finished:
+            events += decoder.receive_data(stream[start : start + size])
+    assert events == [AudioChunk(b"\0\1\2", None, 1.5, 206)] * 3
+    with pytest.raises(BadRequestError):
+        decoder.receive_data(b"")
+
+
 @pytest.mark.parametrize("end", [b'data: {"done":true}\n\n', b'data: {"type":"later","done":true}\n\n'])
 def test_done_without_its_type(end: bytes) -> None:
     """An end is an end whatever its type."""

@@ -52,6 +52,52 @@ def test_streams(stream: bytes, events: list[ServerSentEvent]) -> None:
     decoder.receive_eof()
 
 
+def _read_x(data: bytes, view: memoryview, start: int, end: int) -> str | None:
+    """Reads messages that begin with an x."""
+    message = bytes(view[start:end])
+    assert message == data[start:end]
+    return message.decode() if message.startswith(b"x") else None
+
+
+def _read(*pieces: bytes, limit: int = 1000) -> list[str | ServerSentEvent]:
+    decoder = SSEDecoder(line_limit=limit, event_limit=limit)
+    return [event for piece in pieces for event in decoder.read_messages(piece, _read_x)]
+
+
+def test_messages_are_read_where_they_lie() -> None:
+    """Those in one line that stand whole in a piece; what the reader leaves is an event, and so is what was cut."""
+    assert _read(b": hello\ndata: x1\n\ndata: x2\r\n\r\ndata: y\n\ndata: x3\n\n") == ["x1", "x2", _message("y"), "x3"]
+    assert _read(b"\n", b"data: x1\n\ndata: x", b"2\n\ndata: x3\n", b"\n") == ["x1", _message("x2"), _message("x3")]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "events"),
+    [
+        ([b"data: x\n\n\xef\xbb\xbfdata: x\n\n"], [_message("x")]),
+        ([b"\xef\xbb\xbfdata: x1\n\ndata: x2\n\n"], [_message("x1"), "x2"]),
+        ([b":\nevent: error\ndata: x1\n\ndata: x2\n\n"], [_message("x1", event="error"), "x2"]),
+        ([b":\nevent:\nid: 7\ndata: x1\n\n"], ["x1"]),
+        ([b":\n: ", b"data: x1\n\ndata: x2\n\n"], ["x2"]),
+        ([b":\ndata: y\n", b"data: x1\n\ndata: x2\n\n"], [_message("y\nx1"), "x2"]),
+        ([b":\ndata: x1\ndata: x2\n\n"], [_message("x1\nx2")]),
+        ([b":\ndata:x1\n\n: ping\n\ndata: x2\n\n"], [_message("x1"), "x2"]),
+    ],
+)
+def test_messages_that_are_more_than_they_seem(pieces: list[bytes], events: list[str | ServerSentEvent]) -> None:
+    """What stands before decides: a first line, a type, a line or an event that was begun. An id is not told."""
+    assert _read(*pieces) == events
+
+
+def test_messages_at_the_limits() -> None:
+    """Those that are read have the same limits."""
+    assert _read(b":\ndata: x234\n\n", limit=10) == ["x234"]
+    for line_limit, event_limit in ((10, 1000), (1000, 4)):
+        decoder = SSEDecoder(line_limit, event_limit)
+        assert decoder.read_messages(b":\ndata: x\n\ndata: x2345\n\n", _read_x) == ["x"]
+        with pytest.raises(RemoteProtocolError, match="exceeds"):
+            decoder.read_messages(b"", _read_x)
+
+
 def test_data_as_text() -> None:
     """Bytes that are no UTF-8 become replacement characters, as the standard has it."""
     assert ServerSentEvent("message", b"\xff\xc3\n\xc3\xa9", "").text == "\ufffd\ufffd\né"

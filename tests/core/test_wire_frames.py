@@ -4,6 +4,7 @@ import pytest
 
 from cartesia_proto.errors import LocalProtocolError
 from cartesia_proto.wire.frames import (
+    AT_ONCE,
     CAPACITY,
     KEPT,
     LONGEST_HEADER,
@@ -11,6 +12,7 @@ from cartesia_proto.wire.frames import (
     BinaryMessage,
     FrameBuffer,
     FrameHeader,
+    Place,
     TextMessage,
     is_utf8,
 )
@@ -36,10 +38,17 @@ def fill(buffer: FrameBuffer, data: bytes) -> None:
         data = data[count:]
 
 
+def none_in_place(buffer: bytearray, view: memoryview, places: list[Place], first: int) -> int:
+    """Reads no text where it lies."""
+    assert view.obj is buffer
+    assert first <= len(places)
+    return first
+
+
 def texts(buffer: FrameBuffer) -> tuple[list[str], str]:
     """What the fast lane takes, and what it stops at."""
     taken: list[bytes] = []
-    front = buffer.take_texts(taken.append)
+    front = buffer.take_texts(none_in_place, taken.append)
     return [text.decode() for text in taken], front
 
 
@@ -155,6 +164,41 @@ def test_messages_do_not_show_themselves() -> None:
     assert repr(TextMessage(b"canary")) == "TextMessage(data=<6 bytes>)"
     assert TextMessage(b"canary").text == "canary"
     assert repr(BinaryMessage(b"canary")) == "BinaryMessage(data=<6 bytes>)"
+
+
+def test_texts_are_read_where_they_lie() -> None:
+    """In order, and those that are not read there are told in between; however many there are at once."""
+    numbers = range(3 * AT_ONCE + 1)
+    buffer = holding(b"".join(text_frame(b"%d" % number) for number in numbers))
+    heard: list[bytes] = []
+
+    def read(text: bytearray, view: memoryview, places: list[Place], first: int) -> int:
+        assert 0 < len(places) <= AT_ONCE
+        for index, (start, end) in enumerate(places[first:], first):
+            if int(text[start:end]) % 3 == 0:
+                return index
+            heard.append(bytes(view[start:end]))
+        return len(places)
+
+    assert buffer.take_texts(read, heard.append) == "incomplete"
+    assert heard == [b"%d" % number for number in numbers]
+    assert len(buffer) == 0
+
+
+def test_what_was_read_in_its_place_is_not_checked_again() -> None:
+    """Whoever read it knows that it is UTF-8; what follows is checked."""
+    buffer = holding(text_frame(b"\xff") + text_frame(b"\xff"))
+    told: list[bytes] = []
+
+    def read_all(text: bytearray, view: memoryview, places: list[Place], first: int) -> int:
+        assert (first, [bytes(view[start:end]) for start, end in places]) == (0, [b"\xff"] * 2)
+        assert [bytes(text[start:end]) for start, end in places] == [b"\xff"] * 2
+        return 2
+
+    assert buffer.take_texts(read_all, told.append) == "incomplete"
+    fill(buffer, text_frame(b"\xff"))
+    assert buffer.take_texts(none_in_place, told.append) == "not utf-8"
+    assert told == []
 
 
 # Memory.

@@ -73,6 +73,36 @@ def test_a_whole_exchange() -> None:
     assert link.reusable
 
 
+def test_receiving_into_the_links_own_space() -> None:
+    """It is the same as receiving elsewhere; it grows for a peer that fills it, up to an end, and only for one."""
+    link = asked()
+    link.receive_space()[: len(OK)] = OK
+    link.received(len(OK), 101.0)
+    assert events(link)[1:] == [BodyData(b"hello"), EndOfBody()]
+    link = asked()
+    link.receive_data(CHUNKED + b"%x\r\n" % (1 << 30), 101.0)
+    sizes: list[int] = []
+    space = link.receive_space()
+    for share in (1, 2, 1, 1, 1, 2):
+        space = link.receive_space()
+        sizes.append(len(space) // 1024)
+        link.received(len(space) // share, 102.0)
+    assert sizes == [16, 64, 64, 256, 256, 256]
+    assert link.receive_space() is space
+    assert len(events(link)) == 7
+
+
+def test_receiving_more_than_there_was_space_for() -> None:
+    """It cannot be, and nothing is received."""
+    link = asked()
+    with pytest.raises(LocalProtocolError, match="there was no space for them"):
+        link.received(1, 101.0)
+    for count in (-1, len(link.receive_space()) + 1):
+        with pytest.raises(LocalProtocolError, match="there was no space for them"):
+            link.received(count, 101.0)
+    assert not link.response_started
+
+
 def test_many_exchanges_on_one_connection() -> None:
     """Keep-alive: the next cycle begins by itself."""
     link = asked()

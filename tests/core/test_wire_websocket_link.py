@@ -9,9 +9,9 @@ import pytest
 from cartesia_proto.config import Limits
 from cartesia_proto.errors import ConnectionLost, LocalProtocolError, RemoteProtocolError, TimeoutError
 from cartesia_proto.http import Headers, Request
-from cartesia_proto.wire.frames import BinaryMessage, TextMessage
+from cartesia_proto.wire.frames import BinaryMessage, Place, TextMessage
 from cartesia_proto.wire.http1 import RequestHead, ServerLink
-from cartesia_proto.wire.messages import Message
+from cartesia_proto.wire.messages import Message, none_in_place
 from cartesia_proto.wire.websocket import Accepted, ClientWebSocketLink, Rejected, ServerWebSocketLink
 from cartesia_proto.wire.websocket_link import CLOSE_TIMEOUT, Closed
 
@@ -170,34 +170,40 @@ def test_messages_are_delivered_as_they_are_read() -> None:
     client, server = opened()
     taken: list[bytes | BinaryMessage] = []
 
+    def read(text: bytearray, view: memoryview, places: list[Place], first: int) -> int:
+        start, end = places[first]
+        taken.append(b"read " + text[start:end])
+        client.send_text("more")
+        return 1
+
     def take(told: bytes | BinaryMessage) -> None:
         taken.append(told)
         client.send_text("more")
 
-    client.deliver_to(take)
+    client.deliver_to(read, take)
     server.send_text("one")
     server.send_fragments("t", "wo")
     server.send_bytes(b"three")
     server.close(1000, "", 101.0)
     client.receive_data(server.data_to_send(), 101.0)
-    assert taken == [b"one", b"two", BinaryMessage(b"three")]
+    assert taken == [b"read one", b"two", BinaryMessage(b"three")]
     assert client.next_event() == Closed(1000, "", None)
     assert client.next_event() is None
-    held = ref(take)
-    del take
-    assert held() is None
+    held = ref(read), ref(take)
+    del read, take
+    assert [reference() for reference in held] == [None, None]
 
 
 def test_delivering_before_and_after() -> None:
     """Before the handshake it cannot be asked for; after the end there is nothing to be delivered."""
     link = ClientWebSocketLink(REQUEST, timeout=10.0, limits=Limits(), now=100.0)
     with pytest.raises(LocalProtocolError, match="'handshake'"):
-        link.deliver_to(print)
+        link.deliver_to(none_in_place, print)
     link.receive_eof(101.0)
     assert link.state == "closed"
     client, _ = opened()
     client.receive_eof(101.0)
-    client.deliver_to(print)
+    client.deliver_to(none_in_place, print)
     assert isinstance(client.next_event(), Closed)
 
 

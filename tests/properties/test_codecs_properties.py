@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cartesia_proto.codecs import json as installed
-from cartesia_proto.codecs.chunks import read_chunk
+from cartesia_proto.codecs.chunks import ChunkReader
 from cartesia_proto.codecs.events import SpeechEvent, parse_events
 from cartesia_proto.codecs.failures import error_from_event, error_from_response
 from cartesia_proto.codecs.multipart import MultipartDecoder, ReceivedPart, encode
@@ -340,8 +340,52 @@ def test_the_hot_path_equals_the_plain_one_on_rubble(pieces: list[bytes]) -> Non
     _assert_equal_paths(b"".join(pieces))
 
 
+@given(
+    st.dictionaries(names, leaves, max_size=0) | st.dictionaries(names, leaves, max_size=3),
+    st.sampled_from([(",", ":"), (", ", ": ")]),
+    st.permutations(["type", "data", "done", "status_code", "step_time", "context_id"]),
+    st.lists(
+        st.tuples(
+            st.sampled_from(["AAECAw==", "AAE=", "", "AAAA"]) | st.sampled_from(["AAF=", "AA\\u0041A"]),
+            st.sampled_from(["1.5", "2.5", "0.25e1"])
+            | st.sampled_from(["2", "1.", "nan", '"1.5"', "1.5,", '1.5,"x":1', '1.5,"step_time":2.5', ""]),
+            st.sampled_from("cd"),
+            st.integers(0, 200),
+            st.just(b"") | st.just(b"") | st.just(b"") | st.sampled_from(PIECES),
+        ),
+        min_size=2,
+        max_size=6,
+    ),
+)
+@settings(max_examples=300, deadline=None)
+def test_chunks_like_the_one_before_equal_the_plain_path(
+    more: dict[str, JsonValue],
+    separators: tuple[str, str],
+    order: list[str],
+    stream: list[tuple[str, str, str, int, bytes]],
+) -> None:
+    """Whatever changes from one message of a stream to the next, each is read as if it stood alone."""
+    reader = ChunkReader()
+    for audio, step_time, context, place, piece in stream:
+        fields = {
+            "type": "chunk",
+            "done": False,
+            "status_code": 206,
+            "data": "?1",
+            "step_time": "?2",
+            "context_id": context,
+        }
+        text = json.dumps({**more, **{name: fields[name] for name in order}}, separators=separators)
+        message = text.replace("?1", audio).replace('"?2"', step_time).encode()
+        message = message[:place] + piece + message[place + len(piece) :] if piece else message
+        chunk = reader.read(message, memoryview(message), 0, len(message))
+        alone = ChunkReader().read(message, memoryview(message), 0, len(message))
+        assert repr(chunk) == repr(alone)
+        assert chunk is None or parse_events(message) == (chunk,)
+
+
 def _assert_equal_paths(message: bytes) -> None:
-    chunk = read_chunk(message)
+    chunk = ChunkReader().read(message, memoryview(message), 0, len(message))
     if chunk is not None:
         assert repr(parse_events(message)) == repr((chunk,))
         assert parse_events(message) == (chunk,)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cartesia_proto.config import Limits
 from cartesia_proto.http import Headers, Request
-from cartesia_proto.wire.frames import BinaryMessage, FrameBuffer, Front, TextMessage
+from cartesia_proto.wire.frames import BinaryMessage, FrameBuffer, Front, InPlace, TextMessage
 from cartesia_proto.wire.http1 import RequestHead, ServerLink
 from cartesia_proto.wire.websocket import Accepted, ClientWebSocketLink, Rejected, ServerWebSocketLink
 from cartesia_proto.wire.websocket_link import Closed
@@ -144,7 +144,7 @@ class Told:
     deadline: float | None
 
 
-def no_fast_lane(buffer: FrameBuffer, tell: Callable[[TextMessage], None]) -> Front:
+def no_fast_lane(buffer: FrameBuffer, read: InPlace, tell: Callable[[TextMessage], None]) -> Front:
     """Takes nothing, so that wsproto gets every frame."""
     return "other"
 
