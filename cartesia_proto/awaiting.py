@@ -4,15 +4,16 @@ This module knows the verbs, their arguments and their order. It must not know h
 multiplexer does. No function here is asynchronous: what can be awaited is a coroutine of the multiplexer's.
 """
 
+from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Literal, Never, Protocol, Self, TypeAlias, TypeVar, Unpack, final, overload
 
 from cartesia_proto.audio.audio import Audio
 from cartesia_proto.codecs.events import SpeechEvent
 from cartesia_proto.config import Config
-from cartesia_proto.contexts import ConversationContext
+from cartesia_proto.contexts import Alone, ConversationContext
 from cartesia_proto.conversation import TTSConversation
 from cartesia_proto.sessions.settings import ContextSettings
 from cartesia_proto.speech import GenerationConfig
@@ -21,6 +22,9 @@ T = TypeVar("T")
 
 Saying: TypeAlias = Callable[[TTSConversation, float], bool]
 """Says something on a conversation, at a time in monotonic seconds; False if there was nothing to be said."""
+
+Ready: TypeAlias = Callable[[], TTSConversation | None]
+"""The conversation that a context is on, None before it is on one; raises where it was cancelled before."""
 
 Step: TypeAlias = Callable[[], Coroutine[object, Never, T]]
 """Something to be awaited at its turn."""
@@ -37,9 +41,7 @@ class Multiplexer(Protocol):
         """End every context, say goodbye, and connect no more."""
         ...
 
-    def say(
-        self, id: str, ready: Callable[[], TTSConversation | None], say: Saying, check: Callable[[], None]
-    ) -> Coroutine[object, Never, None]:
+    def say(self, id: str, ready: Ready, say: Saying, check: Callable[[], None]) -> Coroutine[object, Never, None]:
         """Say something on the conversation that is ready, or on a new connection's; once that is written, check.
 
         Where a change concerns the id while a connection is being made, that is waited for no longer, if what is
@@ -52,12 +54,16 @@ class Multiplexer(Protocol):
         ...
 
     def next(
-        self, id: str, take: Callable[[], T | None], alone: AbstractContextManager[None], first: Step[None] | None
+        self, id: str, take: Callable[[], T | None], alone: Alone, first: Step[None] | None
     ) -> Coroutine[object, Never, T]:
         """Take the first step, then wait until something is taken; try when something comes for the id.
 
         A first step that raises `ContextEnded` is no failure: what is taken tells how it ended.
         """
+        ...
+
+    def at_hand(self, taken: deque[T], alone: Alone, otherwise: Step[T]) -> Coroutine[object, Never, T]:
+        """The first of what was taken already; otherwise, or where somebody is reading, what that step comes to."""
         ...
 
     def attempt(self, step: Step[T], change: Callable[[float], set[str]]) -> Coroutine[object, Never, T]:
@@ -73,7 +79,7 @@ def _nothing(conversation: TTSConversation, now: float) -> bool:
 
 def _answer(value: T, multiplexer: Multiplexer, first: Step[None] | None = None) -> Coroutine[object, Never, T]:
     """A value that is there, after a first step."""
-    return multiplexer.next("", lambda: value, nullcontext(), first)
+    return multiplexer.next("", lambda: value, Alone(""), first)
 
 
 @final
@@ -195,6 +201,11 @@ class AsyncTTSWebSocketContext(ConversationContext, AbstractAsyncContextManager[
             CartesiaError: what the context failed by, after the events before it; or no connection could be made.
             LocalProtocolError: another task reads the context.
         """
+        if self._taken:  # nearly nothing is left to be done
+            return self._multiplexer.at_hand(self._taken, self._alone, self._next_event)
+        return self._next_event()
+
+    def _next_event(self) -> Coroutine[object, Never, SpeechEvent]:
         return self._next(self._event)
 
     def _say(self, say: Callable[[TTSConversation, float], None]) -> Coroutine[object, Never, None]:

@@ -62,6 +62,10 @@ class Stream(Protocol[E_co]):
         """The next value; raises the call's error, or `StopIteration` after the last value or a `close`."""
         ...
 
+    def receive_batch(self) -> list[E_co]:
+        """Everything that has arrived: at least one value, or none at the end; it costs less than one by one."""
+        ...
+
     def close(self) -> None:
         """Close the connection unless it can be used again. Idempotent, never raises, from any thread."""
         ...
@@ -86,6 +90,10 @@ class AsyncStream(Protocol[E_co]):
 
     def __anext__(self) -> Coroutine[object, Never, E_co]:
         """The next value; raises the call's error, or `StopAsyncIteration` after the last value or a close."""
+        ...
+
+    def receive_batch(self) -> Coroutine[object, Never, list[E_co]]:
+        """As `Stream.receive_batch`."""
         ...
 
     def aclose(self) -> Coroutine[object, Never, None]:

@@ -1,17 +1,19 @@
 """What clients share, beside the calls that each has: configuration, WebSockets, and how one is made of another.
 
 This module knows how a client is derived from another, and what its resources are. It must not know how anything
-travels: each transport's own client, which stands on this, does.
+travels: each transport's own client, which stands on this, does. None of them imports with itself what carries a
+request: that (h11, the sockets) costs a program's start more than a client, and comes with the first call.
 """
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from copy import copy
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, Self, TypeVar, final
 
 from cartesia_proto.api import Api
 from cartesia_proto.call import AsyncStream, Awaiting, Blocking, C_co, Call, PageCall, Plan, Stream, StreamCall
 from cartesia_proto.config import Config
+from cartesia_proto.errors import LocalProtocolError
 from cartesia_proto.pages import AsyncPages
 
 if TYPE_CHECKING:
@@ -29,6 +31,38 @@ A = TypeVar("A")
 B = TypeVar("B")
 E = TypeVar("E")
 T = TypeVar("T")
+
+
+def check_ways_out(local_address: str | None, connect: object | None) -> None:
+    """Refuse two ways of connecting at once.
+
+    Raises:
+        LocalProtocolError: a local address was given beside a function that makes the connections itself.
+    """
+    if local_address is not None and connect is not None:
+        raise LocalProtocolError("local_address and connect exclude each other: let connect bind to the address itself")
+
+
+@final
+class Shared(Generic[T]):
+    """What a client and all that `with_options` made of it share: called for, and made at the first call.
+
+    There is no lock that a signal handler or a fork could find held. Where threads come first at the same time, each
+    makes one and all get the one that was kept: `dict.setdefault` is a single step.
+
+    Args:
+        make: has no effect but its answer.
+    """
+
+    __slots__ = ("_kept", "_make")
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._kept: dict[None, T] = {}
+        self._make = make
+
+    def __call__(self) -> T:
+        """The one there is."""
+        return self._kept[None] if self._kept else self._kept.setdefault(None, self._make())
 
 
 class Client(Api[C_co]):

@@ -215,8 +215,11 @@ class ConversationContext:
         """
         taken = self._taken
         if not taken:
-            taken.extend(self._take_all())
-        return taken.popleft() if taken else None
+            events = self._take_all()
+            if not events:
+                return None
+            taken.extend(events)
+        return taken.popleft()
 
     def _take_all(self) -> list[SpeechEvent]:
         """Every event that has arrived; none where there is none yet, or, if it is `_heard_out`, no more.
@@ -228,15 +231,15 @@ class ConversationContext:
             taken = [*self._taken]
             self._taken.clear()
             return taken
-        failure, self._failure = self._failure, None
-        if failure is not None:
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
             raise failure
         if self._conversation is None:
             self._heard_out = self._heard_out or self.terminal is not None
             return []
         events = self._conversation.take_all(self._context)
-        if not events and not self._heard_out and self.terminal is not None:
-            events = [self.terminal]  # it is set and nothing waits: the context was cancelled
+        if not events and not self._heard_out and self._context.terminal is not None:
+            events = [self._context.terminal]  # it is set and nothing waits: the context was cancelled
         if events and isinstance(events[-1], TERMINAL):
             self._heard_out = True
             self._heard = cast("TerminalEvent", events.pop())

@@ -10,7 +10,7 @@ from typing import Literal, TypedDict, assert_never, cast, final
 
 from attrs import evolve, field, frozen
 
-from cartesia_proto.codecs import json, multipart
+from cartesia_proto.codecs import json
 from cartesia_proto.config import (
     USER_AGENT,
     VERSION_HEADER,
@@ -210,6 +210,8 @@ def _encode(body: JsonBody | Form | None, random: Callable[[], float]) -> tuple[
         case JsonBody(value=value):
             return "application/json", json.dumps(value)
         case Form():
+            from cartesia_proto.codecs import multipart  # noqa: PLC0415 - few calls send forms
+
             return multipart.encode(body, random)
         case _:
             assert_never(body)

@@ -1,22 +1,21 @@
 """Text to speech over HTTP: whole, piece by piece, as events, and infill (protocol sections 2.3, 2.4 and 3).
 
 This module knows the parameters of the speech endpoints and what their answers mean. It must not know how a call
-travels or how events are parsed. The method named after a builtin stands last in its class.
+travels or how events are parsed: what reads an answer is imported with the first of its kind. The method named after
+a builtin stands last in its class.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, TypeAlias, final
+from typing import TYPE_CHECKING, Literal, TypeAlias, final
 
 from attrs import frozen
 
 from cartesia_proto.audio.audio import Audio
 from cartesia_proto.audio.formats import Mp3Format, OutputFormat, RawFormat, WavFormat, parse_output_format
-from cartesia_proto.audio.pieces import AudioPieces, check_audio
 from cartesia_proto.call import C_co, Call, Resource, StreamCall, endpoint
 from cartesia_proto.codecs.events import SpeechEvent
-from cartesia_proto.codecs.speech import TTSDecoder
 from cartesia_proto.config import Config
 from cartesia_proto.errors import LocalProtocolError, RemoteProtocolError
 from cartesia_proto.http import Form, JsonBody, Response, UnsignedRequest
@@ -31,6 +30,10 @@ from cartesia_proto.speech import (
     controls_on_wire,
     voice_on_wire,
 )
+
+if TYPE_CHECKING:
+    from cartesia_proto.audio.pieces import AudioPieces
+    from cartesia_proto.codecs.speech import TTSDecoder
 
 OutputFormatLike: TypeAlias = RawFormat | WavFormat | Mp3Format | Mapping[str, object]
 """A format of ours, or a mapping exactly as the API documents it (protocol section 7.1)."""
@@ -97,6 +100,8 @@ class AudioReader:
 
     def __call__(self, response: Response, version: str) -> Audio:
         """The audio."""
+        from cartesia_proto.audio.pieces import check_audio  # noqa: PLC0415 - see the module docstring
+
         del version
         check_audio(response)
         return Audio(response.body, self.format, file_id=response.headers.get("cartesia-file-id"))
@@ -111,6 +116,8 @@ class PiecesReader:
 
     def __call__(self, head: Response, config: Config, version: str) -> AudioPieces:
         """The decoder."""
+        from cartesia_proto.audio.pieces import AudioPieces, check_audio  # noqa: PLC0415 - see the module docstring
+
         del config, version
         check_audio(head)
         return AudioPieces(self.format)
@@ -129,6 +136,8 @@ class EventsReader:
         Raises:
             RemoteProtocolError: the body is something else than an event stream.
         """
+        from cartesia_proto.codecs.speech import TTSDecoder  # noqa: PLC0415 - see the module docstring
+
         media_type = (head.headers.get("content-type") or "text/event-stream").lower()
         if not media_type.startswith("text/event-stream"):
             raise RemoteProtocolError(f"expected an event stream, but the server sent {media_type}")

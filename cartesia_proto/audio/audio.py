@@ -1,14 +1,15 @@
 """A piece of finished audio: its bytes with the format they are in.
 
 This module knows what can be said about such bytes and how to make a WAV file of them. It must not know how they came,
-and it never opens a file: saving is ``Path("hello.wav").write_bytes(audio.wav())``.
+and it never opens a file: saving is ``Path("hello.wav").write_bytes(audio.wav())``. What knows WAV files is imported
+when one is met.
 """
 
 from typing import assert_never
 
 from attrs import field, frozen
 
-from cartesia_proto.audio import pcm, wav
+from cartesia_proto.audio import pcm
 from cartesia_proto.audio.formats import SAMPLE_WIDTHS, Mp3Format, OutputFormat, RawFormat, WavFormat
 from cartesia_proto.errors import LocalProtocolError, RemoteProtocolError
 
@@ -47,6 +48,8 @@ class Audio:
             LocalProtocolError: the audio is mp3, or raw in an encoding that WAV cannot hold.
             RemoteProtocolError: the server called something a WAV file that is none.
         """
+        from cartesia_proto.audio import wav  # noqa: PLC0415 - see the module docstring
+
         match self.format:
             case RawFormat():
                 return wav.wrap(self.data, self.format)
@@ -65,6 +68,8 @@ class Audio:
 
 
 def _wav_duration(data: bytes) -> float | None:
+    from cartesia_proto.audio import wav  # noqa: PLC0415 - see the module docstring
+
     try:
         return wav.parse_wav(data).duration
     except RemoteProtocolError:

@@ -12,31 +12,28 @@ The transports that have only a socket stand on it; they connect, move bytes and
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, Generic, Protocol, TypeVar, assert_never, final
-from urllib.parse import urlsplit
 
 from cartesia_proto.config import Limits
 from cartesia_proto.errors import (
     CartesiaError,
     ConnectError,
-    LocalProtocolError,
     Phase,
     RemoteProtocolError,
     TimeoutError,
 )
 from cartesia_proto.flow import Attempt, Decoder, Failure, Outcome
-from cartesia_proto.http import DEFAULT_PORTS, FilePart, Request, Response, Upload
+from cartesia_proto.http import FilePart, Request, Response, Upload
 from cartesia_proto.wire.bodies import BodyCollector, check_head
 from cartesia_proto.wire.http1 import BodyData, ClientEvent, ClientLink, EndOfBody, ResponseHead
 from cartesia_proto.wire.link import LinkFailed
 from cartesia_proto.wire.pool import replace_stale
-from cartesia_proto.wire.proxy import Proxy, proxy_from_environment
 
 E = TypeVar("E")
 
 PIECE: Final = 64 * 1024
-"""Bytes of a body written at once: the write timeout holds for each piece. As much as asyncio and trio read at once."""
+"""Bytes of a body written at once: the write timeout holds for each piece. At first, asyncio reads as much at once."""
 
 
 def upload(request: Request) -> Upload:
@@ -235,8 +232,16 @@ class StreamedBody(Generic[E]):
 class ByteLink(Protocol):
     """What moving the bytes of a link takes, whatever it speaks."""
 
+    def receive_space(self) -> memoryview:
+        """Where to receive into, good until the next call."""
+        ...
+
+    def received(self, count: int, now: float) -> None:
+        """Take so many bytes that were received into it."""
+        ...
+
     def receive_data(self, data: bytes | bytearray | memoryview, now: float) -> None:
-        """Take bytes that arrived."""
+        """Take bytes that arrived elsewhere."""
         ...
 
     def receive_eof(self, now: float) -> None:
@@ -284,30 +289,6 @@ def connection_broke(link: ByteLink, now: float) -> None:
         link.connection_lost(now)
     else:
         link.receive_eof(now)
-
-
-def choose_proxy(proxy: str | None, base_url: str, environ: Mapping[str, str]) -> Proxy | None:
-    """The proxy that holds for a client: the explicit one, none if that is empty, else what the environment names.
-
-    Raises:
-        LocalProtocolError: it is no usable proxy; the message names where it stands and never repeats it.
-    """
-    if proxy is not None:
-        return Proxy.from_url(proxy) if proxy else None
-    parts = urlsplit(base_url)
-    return proxy_from_environment(
-        parts.scheme, parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme], environ
-    )
-
-
-def check_ways_out(local_address: str | None, connect: object | None) -> None:
-    """Refuse two ways of connecting at once.
-
-    Raises:
-        LocalProtocolError: a local address was given beside a function that makes the connections itself.
-    """
-    if local_address is not None and connect is not None:
-        raise LocalProtocolError("local_address and connect exclude each other: let connect bind to the address itself")
 
 
 def could_not_connect(host: str, port: int, reason: OSError | ValueError) -> ConnectError:

@@ -1,36 +1,30 @@
-"""HTTP proxies: how one is named, when it is used, and the CONNECT handshake with it.
+"""HTTP proxies: how one is named, and when it is used.
 
-This module knows proxy URLs, the proxy variables (as a mapping: the transports pass the environment in) and RFC 9110
-section 9.3.6. It must not know what travels through the tunnel. User name and password of a proxy are secrets: no
-repr, message or exception of this module repeats them, nor any part of a URL that could not be read.
+This module knows proxy URLs and the proxy variables (as a mapping: the transports pass the environment in). It must not
+know how a proxy is spoken to: `tunnel` does, with h11, which is not imported here because every client is made with
+this module. User name and password of a proxy are secrets: no repr, message or exception of this module repeats them,
+nor any part of a URL that could not be read.
 """
 
 import ipaddress
 import re
 from collections.abc import Mapping
-from typing import Final, TypeAlias, final
+from typing import Final, final
 from urllib.parse import SplitResult, unquote, urlsplit
 
-import h11
 from attrs import frozen
 
 from cartesia_proto.codecs.json import encode_base64
-from cartesia_proto.config import Limits
 from cartesia_proto.credentials import Secret
-from cartesia_proto.errors import (
-    RETRYABLE_STATUSES,
-    ConnectError,
-    LocalProtocolError,
-    TimeoutError,
-    TransportError,
-)
+from cartesia_proto.errors import LocalProtocolError
 from cartesia_proto.http import DEFAULT_PORTS
-from cartesia_proto.wire.link import HttpLink, LinkFailed
 
 _OTHER_SCHEMES: Final = frozenset({"https", "socks", "socks4", "socks4a", "socks5", "socks5h"})
 """Schemes of proxies of other kinds, known only to name them in an error."""
 
-_HOST: Final = re.compile(r"[!-~]+")
+HOST: Final = re.compile(r"[!-~]+")
+"""What a request can carry as the name of a host: visible ASCII, whatever else may be wrong with it."""
+
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")  # RFC 7617 section 2
 
 
@@ -93,7 +87,7 @@ def _read(url: str) -> Proxy | None:
         return None
     if parts.path not in ("", "/") or parts.query or parts.fragment or port == 0:
         return None
-    if not _HOST.fullmatch(parts.hostname or ""):
+    if not HOST.fullmatch(parts.hostname or ""):
         return None
     return Proxy(parts.hostname or "", port, userinfo)
 
@@ -107,6 +101,20 @@ def _userinfo(parts: SplitResult) -> Secret | None:
     if ":" in user or _CONTROL.search(user + password):
         raise ValueError("Basic cannot carry a colon in the user name, nor control characters")
     return Secret(f"{user}:{password}")
+
+
+def choose_proxy(proxy: str | None, base_url: str, environ: Mapping[str, str]) -> Proxy | None:
+    """The proxy that holds for a client: the explicit one, none if that is empty, else what the environment names.
+
+    Raises:
+        LocalProtocolError: it is no usable proxy; the message names where it stands and never repeats it.
+    """
+    if proxy is not None:
+        return Proxy.from_url(proxy) if proxy else None
+    parts = urlsplit(base_url)
+    return proxy_from_environment(
+        parts.scheme, parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme], environ
+    )
 
 
 def proxy_from_environment(scheme: str, host: str, port: int, environ: Mapping[str, str]) -> Proxy | None:
@@ -167,81 +175,3 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return ipaddress.ip_address(text)
     except ValueError:
         return None
-
-
-@final
-@frozen
-class Tunnelled:
-    """The proxy connected us: from here on the connection carries what the origin says. The link is `switched`."""
-
-
-ConnectEvent: TypeAlias = Tunnelled | LinkFailed
-
-
-@final
-class ConnectLink(HttpLink[Tunnelled]):
-    """The CONNECT handshake with a proxy (RFC 9110 section 9.3.6); made by a shell on a fresh connection to the proxy.
-
-    The request is queued at once. One event comes: `Tunnelled`, or `LinkFailed` holding a `ConnectError` (the proxy
-    refused, closed, or answered something else than HTTP/1.1) or a `TimeoutError` of phase ``handshake``. In all
-    cases no byte has reached the origin. A refusal that the same request would meet again is not `retryable`.
-
-    Args:
-        host, port: of the origin; an IPv6 address without brackets.
-        timeout: seconds without a byte from the proxy before the link fails.
-        limits: of them, `head` bounds the proxy's answer.
-        now: monotonic seconds.
-
-    Raises:
-        LocalProtocolError: the host cannot stand in a request.
-    """
-
-    _peer = "proxy"
-    _message = "response"
-
-    def __init__(self, proxy: Proxy, host: str, port: int, timeout: float, limits: Limits, now: float) -> None:
-        super().__init__(h11.Connection(h11.CLIENT, limits.head), timeout, limits)
-        self._proxy = proxy
-        self._begin_message(now, 0)
-        if not _HOST.fullmatch(host):
-            raise LocalProtocolError("the host is empty or has a character that no request can carry")
-        authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        fields = [("Host", authority), *((name, secret.reveal()) for name, secret in proxy.headers())]
-        self._queue(h11.Request(method="CONNECT", target=authority, headers=fields))
-        self._queue(h11.EndOfMessage())
-
-    @property
-    def _where(self) -> str:
-        return f"the proxy {self._proxy.host}:{self._proxy.port}"
-
-    def _received(self, event: h11.Event) -> Tunnelled | None:
-        if not isinstance(event, h11.Response):  # an interim response
-            return None
-        if not 200 <= event.status_code < 300:
-            self._fail(self._refused(event.status_code))
-            return None
-        if self.trailing_data():
-            self._fail(ConnectError(f"{self._where} sent bytes before the origin was spoken to"))
-            return None
-        return Tunnelled()
-
-    def _refused(self, status: int) -> ConnectError:
-        if status != 407:
-            error = ConnectError(f"{self._where} refused to connect: status {status}")
-        elif self._proxy.userinfo is None:
-            error = ConnectError(f"{self._where} asks for a user name and password (status 407): put them into its URL")
-        else:
-            error = ConnectError(f"{self._where} refused its user name and password (status 407)")
-        error.retryable = status in RETRYABLE_STATUSES or status >= 500
-        return error
-
-    def _malformed(self, what: str) -> TransportError:
-        return ConnectError(f"{self._where} answered CONNECT with something that is no HTTP/1.1: {what}")
-
-    def _cut(self) -> TransportError:
-        return ConnectError(f"{self._where} closed the connection instead of answering CONNECT")
-
-    def _timed_out(self) -> TransportError:
-        return TimeoutError(
-            f"no byte from {self._where} for {self._timeout:g} seconds", phase="handshake", scope="connection"
-        )

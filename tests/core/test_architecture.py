@@ -250,14 +250,37 @@ def test_the_counting_counts(tmp_path: Path) -> None:
     assert list(imports(path)) == []
 
 
-UNWANTED: Final = ("asyncio", "trio", "ssl", "socket", "h11", "wsproto", "cattrs", "email", "http.client", "logging")
+UNWANTED: Final = frozenset(
+    "asyncio ssl socket select selectors logging email http.client urllib.request h11 wsproto cattrs".split()
+)
+"""What only carries requests, reads answers, or belongs to a runtime."""
+
+
+def loaded(code: str) -> set[str]:
+    """The modules that a fresh interpreter has loaded after some code."""
+    command = [sys.executable, "-I", "-c", f"import sys; {code}; print(*sys.modules)"]
+    ran = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - this very interpreter
+    return set(ran.stdout.split())
 
 
 def test_import_loads_little() -> None:
     """``import cartesia_proto`` in a fresh interpreter loads no loop, no sockets, no links and no converter."""
-    code = "import sys, cartesia_proto; print(*sys.modules)"
-    command = [sys.executable, "-I", "-c", code]
-    ran = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - this very interpreter
-    loaded = ran.stdout.split()
-    assert CORE in loaded
-    assert not set(UNWANTED) & set(loaded)
+    modules = loaded("import cartesia_proto")
+    assert CORE in modules
+    assert not UNWANTED & modules
+
+
+@pytest.mark.parametrize(
+    ("package", "client", "runtime"),
+    [
+        ("cartesia_urllib", "Cartesia", "sys"),
+        ("cartesia_asyncio", "AsyncCartesia", "sys"),
+        ("cartesia_trio", "AsyncCartesia", "trio"),
+    ],
+)
+def test_making_a_client_loads_little(package: str, client: str, runtime: str) -> None:
+    """Up to ``client.tts``, nothing is loaded that carries requests, but for what the runtime itself loads."""
+    modules = loaded(f"from {package} import {client}; {client}(api_key='key').tts")
+    assert f"{CORE}.api.tts" in modules
+    assert not (UNWANTED - loaded(f"import {runtime}")) & modules
+    assert not {f"{CORE}.wire.exchange", f"{package}.network", f"{package}.sending"} & modules

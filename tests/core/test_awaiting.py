@@ -15,6 +15,7 @@ from cartesia_proto.awaiting import AsyncTTSWebSocket, AsyncTTSWebSocketContext,
 from cartesia_proto.codecs.events import AudioChunk, Done, SpeechEvent
 from cartesia_proto.codecs.json import encode_base64
 from cartesia_proto.config import Config, Limits
+from cartesia_proto.contexts import Alone
 from cartesia_proto.conversation import TTSConversation, WebSocketOptions, handshake_outcome
 from cartesia_proto.errors import ApiError, ConnectError, ConnectionLost, JsonValue, LocalProtocolError
 from cartesia_proto.flow import Attempt
@@ -121,6 +122,10 @@ class Loopback:
                 assert self.connected().receive_data(self.server.data_to_send(), 101.0) == {id}
             return taken
 
+    async def at_hand(self, taken: deque[T], alone: Alone, otherwise: Step[T]) -> T:
+        self.meanwhile()
+        return taken.popleft() if taken and not alone.taken else await otherwise()
+
     async def attempt(self, step: Step[T], change: Callable[[float], set[str]]) -> T:
         try:
             return await step()
@@ -194,6 +199,21 @@ def test_batches() -> None:
     context = ws.send(**SETTINGS, transcript="Hello", context_id="a")
     assert run(context.receive_batch()) == [AudioChunk(b"ab", "a")]
     assert run(context.receive_batch()) == []
+
+
+def test_events_at_hand() -> None:
+    """They are taken when they are awaited, not before; one that is cancelled meanwhile is not heard."""
+    ws, multiplexer = _loopback({})
+    context = ws.context(**SETTINGS, context_id="a")
+    run(context.finish("Hello"))
+    for message in (_chunk(b"ab"), _chunk(b"cd"), _chunk(b"ef")):
+        multiplexer.server.send_text(json.dumps(message))
+    multiplexer.connected().receive_data(multiplexer.server.data_to_send(), 101.0)
+    assert run(context.__anext__()) == AudioChunk(b"ab", "a")
+    context.__anext__().close()
+    assert run(context.__anext__()) == AudioChunk(b"cd", "a")
+    multiplexer.meanwhile = lambda: run(context.cancel())
+    assert run(_listen(context)) == []
 
 
 def test_reading_opens() -> None:

@@ -150,6 +150,10 @@ class Letters(Generic[E]):
         """Nothing."""
         raise StopIteration
 
+    def receive_batch(self) -> list[E]:
+        """Nothing."""
+        return []
+
     def close(self) -> None:
         """Close."""
 
@@ -176,6 +180,10 @@ class AsyncLetters(Generic[E]):
     async def __anext__(self) -> E:
         """Nothing."""
         raise StopAsyncIteration
+
+    async def receive_batch(self) -> list[E]:
+        """Nothing."""
+        return []
 
     async def aclose(self) -> None:
         """Close."""

@@ -13,7 +13,7 @@ from cartesia_proto.awaiting import AsyncTTSWebSocket, AsyncTTSWebSocketContext,
 from cartesia_proto.blocking import Ready, Taking, TTSWebSocket, TTSWebSocketContext
 from cartesia_proto.blocking import Saying as BlockingSaying
 from cartesia_proto.call import AsyncStream, Call, PageCall, Stream, StreamCall
-from cartesia_proto.clients import AwaitingClient, BlockingClient
+from cartesia_proto.clients import AwaitingClient, BlockingClient, Shared, check_ways_out
 from cartesia_proto.codecs.events import SpeechEvent
 from cartesia_proto.config import Config
 from cartesia_proto.conversation import TTSConversation, WebSocketOptions
@@ -195,3 +195,28 @@ def test_a_websocket() -> None:
     context = ws.context(model_id="m", voice="v", output_format=RawFormat("pcm_s16le", 8000))
     assert isinstance(context, AsyncTTSWebSocketContext)
     assert context.id == "80008000-8000-4000-8000-800080008000"
+
+
+def test_what_is_shared_is_made_once() -> None:
+    """Not before it is asked for; those who come first at the same time get the same one."""
+    made: list[object] = []
+
+    def make() -> object:
+        one = object()
+        made.append(one)
+        if len(made) == 1:  # another comes meanwhile: a thread, or a signal handler
+            assert shared() is made[1]
+        return one
+
+    shared: Shared[object] = Shared(make)
+    assert not made
+    assert [shared(), shared()] == [made[1]] * 2
+    assert len(made) == 2
+
+
+def test_two_ways_out() -> None:
+    """They exclude each other; either alone is fine."""
+    with pytest.raises(LocalProtocolError, match="local_address and connect"):
+        check_ways_out("127.0.0.1", print)
+    check_ways_out("127.0.0.1", None)
+    check_ways_out(None, print)

@@ -21,8 +21,6 @@ from cartesia_proto.wire.exchange import (
     PIECE,
     Exchange,
     StreamedBody,
-    check_ways_out,
-    choose_proxy,
     connection_broke,
     could_not_connect,
     read_deadline,
@@ -30,7 +28,8 @@ from cartesia_proto.wire.exchange import (
     upload,
 )
 from cartesia_proto.wire.link import LinkFailed
-from cartesia_proto.wire.proxy import ConnectLink, Proxy
+from cartesia_proto.wire.proxy import Proxy
+from cartesia_proto.wire.tunnel import ConnectLink
 
 URL = "https://api.test/thing"
 FILE = FilePart("clip", "/tmp/clip.wav")
@@ -413,30 +412,6 @@ def test_a_connection_that_breaks() -> None:
     event = tunnel.next_event()
     assert isinstance(event, LinkFailed)
     assert "closed the connection instead of answering CONNECT" in str(event.error)
-
-
-# Ways out.
-
-
-def test_the_proxy_that_holds() -> None:
-    """The explicit one, none if it is empty, else the environment's for the base URL's scheme."""
-    environ = {"https_proxy": "http://env.test:1", "http_proxy": "http://env.test:2", "no_proxy": "api.test:444"}
-    explicit = choose_proxy("http://given.test:3", "https://api.test", environ)
-    assert explicit is not None
-    assert (explicit.host, explicit.port) == ("given.test", 3)
-    assert choose_proxy("", "https://api.test", environ) is None
-    named = [choose_proxy(None, url, environ) for url in ("https://api.test", "http://api.test")]
-    assert [proxy and proxy.port for proxy in named] == [1, 2]
-    assert choose_proxy(None, "https://api.test:444", environ) is None
-    assert choose_proxy(None, "https://api.test", {}) is None
-
-
-def test_two_ways_out() -> None:
-    """They exclude each other; either alone is fine."""
-    with pytest.raises(LocalProtocolError, match="local_address and connect"):
-        check_ways_out("127.0.0.1", print)
-    check_ways_out("127.0.0.1", None)
-    check_ways_out(None, print)
 
 
 class RefusedError(OSError, ValueError):

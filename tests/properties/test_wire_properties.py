@@ -22,7 +22,8 @@ from cartesia_proto.wire.http1 import (
     ServerLink,
 )
 from cartesia_proto.wire.link import HttpLink, LinkFailed
-from cartesia_proto.wire.proxy import ConnectLink, Proxy, proxy_from_environment
+from cartesia_proto.wire.proxy import Proxy, proxy_from_environment
+from cartesia_proto.wire.tunnel import ConnectLink
 
 EventT = TypeVar("EventT")
 

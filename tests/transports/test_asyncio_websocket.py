@@ -495,6 +495,68 @@ def test_a_backlog_is_read_first() -> None:
     run(main)
 
 
+def test_a_deadline_that_a_read_brings_nearer() -> None:
+    """Who answers is asked again after the interval between pings, however long the answer might have taken."""
+
+    async def main(stage: Stage) -> None:
+        async with stage.client.tts.websocket(ping_interval=SHORT, ping_timeout=2 * WAIT) as ws:
+            peer = await stage.open(ws)
+            running = asyncio.create_task(ws.run())
+            for _ in range(3):
+                assert await peer.receive()
+                await peer.flush()
+                peer.link.ping(b"there?")
+                await peer.flush()
+                assert (await peer.receive())[0] == 0x8A
+        await running
+
+    run(main)
+
+
+def test_a_deadline_nearer_than_that_of_who_waited_last() -> None:
+    """Nobody waits any longer when a context begins that is less patient than who did."""
+
+    async def main(stage: Stage) -> None:
+        async with stage.client.tts.websocket() as ws:
+            await stage.open(ws)
+            running = asyncio.create_task(ws.run())
+            await turns()
+            running.cancel()
+            await asyncio.wait([running])
+            hasty = ws.context(**SETTINGS, stall_timeout=SHORT)
+            await hasty.push("Hello")
+            with pytest.raises(TimeoutError):
+                await listen(hasty)
+
+    run(main)
+
+
+def test_events_at_hand() -> None:
+    """They are there at once, one for each that is awaited; a reader who waits keeps others out."""
+
+    async def main(stage: Stage) -> None:
+        async with stage.client.tts.websocket() as ws:
+            peer = await stage.open(ws)
+            context = ws.context(**SETTINGS, context_id="a")
+            await context.finish("Hello")
+            await peer.say(chunk("a", b"ab"), chunk("a", b"cd"), chunk("a", b"ef"))
+            assert (await anext(context)).audio == b"ab"
+            unused = anext(context)
+            with pytest.raises(StopIteration) as answered:
+                next(anext(context).__await__())
+            assert answered.value.value.audio == b"cd"
+            assert (await unused).audio == b"ef"
+            waiting = asyncio.ensure_future(anext(context))
+            await turns()
+            with pytest.raises(LocalProtocolError, match="one reader"):
+                await anext(context)
+            await peer.say(done("a"))
+            with pytest.raises(StopAsyncIteration):
+                await waiting
+
+    run(main)
+
+
 def test_a_deadline_that_comes_nearer() -> None:
     """Somebody waits already when a context begins that is less patient."""
 

@@ -7,10 +7,6 @@ This package connects, reads, writes and sleeps. What is asked, retried and deco
 `cartesia_proto`.
 """
 
-from cartesia_asyncio.client import AsyncCartesia as AsyncCartesia
-from cartesia_asyncio.connection import Connect as Connect
-from cartesia_asyncio.pages import PageList as PageList
-from cartesia_asyncio.pages import Walk as Walk
-from cartesia_asyncio.stream import BodyStream as BodyStream
+from cartesia_asyncio.client import AsyncCartesia
 
-__all__ = ["AsyncCartesia", "BodyStream", "Connect", "PageList", "Walk"]
+__all__ = ["AsyncCartesia"]

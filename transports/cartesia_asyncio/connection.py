@@ -17,6 +17,7 @@ from typing import Final, cast, final
 from cartesia_asyncio.dialling import dial
 from cartesia_proto.errors import Phase
 from cartesia_proto.wire.exchange import PIECE, ByteLink, connection_broke, could_not_connect, read_deadline, timed_out
+from cartesia_proto.wire.link import BUSY
 
 LONGEST_HANDSHAKE: Final = 24 * 3600.0
 """Seconds for asyncio's own limit on TLS handshakes, which cannot be off; the limit that counts is ours."""
@@ -34,8 +35,7 @@ class Connection(asyncio.BufferedProtocol):
 
     Attributes:
         ended: nothing more will arrive or can be sent.
-        transport: asyncio's. Its `abort` closes at once and awaits nothing, so a cancelled task can call it; its
-            `set_protocol` lets another protocol be told of everything from then on.
+        transport: asyncio's. Its `abort` closes at once and awaits nothing, so a cancelled task can call it.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -60,9 +60,7 @@ class Connection(asyncio.BufferedProtocol):
         """Room for all that TLS holds just now: what it cannot hand on at once is lost if the peer has left by then."""
         needed = self._filled + max(sizehint, 0) + TLS_RECORD + 1
         if len(self._buffer) < needed:
-            larger = memoryview(bytearray(needed))
-            larger[: self._filled] = self._buffer[: self._filled]
-            self._buffer = larger
+            self._buffer = memoryview(bytearray(self._buffer[: self._filled]) + bytearray(needed - self._filled))
         return self._buffer[self._filled :]
 
     def buffer_updated(self, nbytes: int) -> None:
@@ -122,6 +120,8 @@ class Connection(asyncio.BufferedProtocol):
             await self._wait(deadline)
         if self._filled:
             link.receive_data(self._buffer[: self._filled], self._loop.time())
+            if self._filled == len(self._buffer) < BUSY:  # the peer fills what it is given
+                self._buffer = memoryview(bytearray(BUSY))
             self._filled = 0
             self.transport.resume_reading()
         elif self._whole:
@@ -130,6 +130,11 @@ class Connection(asyncio.BufferedProtocol):
             connection_broke(link, self._loop.time())
         else:
             link.handle_deadline(deadline)
+
+    def hand_over(self, protocol: asyncio.BufferedProtocol) -> None:
+        """Let another protocol be told of everything from now on, once what arrived was read."""
+        self.transport.set_protocol(protocol)
+        self._buffer = memoryview(b"")
 
     async def encrypt(self, context: ssl.SSLContext, hostname: str, port: int, seconds: float) -> None:
         """Make TLS with a host, maybe behind a proxy.

@@ -6,22 +6,24 @@ This module knows when bytes move, when time is up and who is woken. It must not
 Theory of operation. There is no task and no write lock. The loop hands over what arrives, straight into the link's
 buffer; a change and its bytes enter the transport in one step, and in their order. While the transport holds bytes it
 could not send yet, more stay in the link, so pongs never pile up. Reading pauses while nobody waits and events do; who
-waits for bytes to leave waits too, as the peer may read only once it is read. One timer runs while anybody waits; the
-loop looks at the socket before its timers, so what is readable is read before anybody is said to be late.
+waits for bytes to leave waits too, as the peer may read only once it is read. One timer runs, and looks when it
+is due whether that has moved; the loop looks at the socket before, so nobody is said to be late before it was read.
 """
 
 import asyncio
 import math
 import random
+from collections import deque
 from collections.abc import Callable, Collection, Iterable
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from copy import copy
 from typing import Final, TypeVar, final
 
 from cartesia_asyncio.connection import TLS_RECORD, Connection
 from cartesia_asyncio.network import Network
-from cartesia_proto.awaiting import Saying, Step
+from cartesia_proto.awaiting import Ready, Saying, Step
 from cartesia_proto.config import Config
+from cartesia_proto.contexts import Alone
 from cartesia_proto.conversation import CLOSING_SECONDS, TTSConversation, WebSocketOptions, handshake_outcome
 from cartesia_proto.errors import CartesiaError, LocalProtocolError, TransportError
 from cartesia_proto.flow import Attempt, Failure, Outcome
@@ -55,11 +57,13 @@ class Multiplexer(asyncio.BufferedProtocol):
         self._saying: dict[asyncio.Timeout, str] = {}  # what ends the wait of who says something, and for which id
         self._failure: tuple[CartesiaError, ...] = ()  # the last one, each time in a tuple of its own
         self._closed = False
-        self._connection: Connection
-        self._conversation: TTSConversation | None = None
+        self._connection: Connection  # the last one, once there was one
+        self._current: TTSConversation  # on it
+        self._conversation: TTSConversation | None = None  # the same, None before
         self._waiters: dict[object, asyncio.Future[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._full_reads = 0  # so many times there may have been more to be read
+        self._reading = True  # else it is for the peer to wait
         self._blocked = False  # the transport holds bytes that it could not send yet
 
     @property
@@ -76,7 +80,7 @@ class Multiplexer(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Take what arrived. What takes up less than the least room there is was all there was."""
         self._full_reads += nbytes > TLS_RECORD
-        self._act(self._current.received(nbytes, self.now))
+        self._follow_up(self._current, self._current.received(nbytes, self.now))
 
     def eof_received(self) -> None:
         """Note the end."""
@@ -121,9 +125,7 @@ class Multiplexer(asyncio.BufferedProtocol):
 
     # What contexts call.
 
-    async def say(
-        self, id: str, ready: Callable[[], TTSConversation | None], say: Saying, check: Callable[[], None]
-    ) -> None:
+    async def say(self, id: str, ready: Ready, say: Saying, check: Callable[[], None]) -> None:
         """Say something on the conversation that is ready, or on a new connection's; when it is written, check.
 
         Where a change concerns the id meanwhile, nothing is waited for any longer, if what is ready then raises.
@@ -143,9 +145,7 @@ class Multiplexer(asyncio.BufferedProtocol):
         self._wait_no_longer(concerned)
         self._act(concerned)
 
-    async def next(
-        self, id: str, take: Callable[[], T | None], alone: AbstractContextManager[None], first: Step[None] | None
-    ) -> T:
+    async def next(self, id: str, take: Callable[[], T | None], alone: Alone, first: Step[None] | None) -> T:
         """Take the first step, then wait until something is taken; try when something comes for the id."""
         with alone:
             if first is not None:
@@ -154,6 +154,10 @@ class Multiplexer(asyncio.BufferedProtocol):
             while (taken := take()) is None:
                 await self._wait(id)
             return taken
+
+    async def at_hand(self, taken: deque[T], alone: Alone, otherwise: Step[T]) -> T:
+        """The first of what was taken already; otherwise, or where somebody is reading, what that step comes to."""
+        return taken.popleft() if taken and not alone.taken else await otherwise()
 
     async def attempt(self, step: Step[T], change: Callable[[float], set[str]]) -> T:
         """Take a step; where it fails or is cancelled, `change`."""
@@ -201,20 +205,25 @@ class Multiplexer(asyncio.BufferedProtocol):
             return self._current
 
     def _act(self, concerned: Iterable[object] = ()) -> None:
-        """Do what follows from a change: send, wake those it concerns, close what is over."""
-        if self._conversation is None:
-            return
-        link = self._conversation.link
-        if not self._blocked and not self._connection.transport.is_closing() and (data := link.data_to_send()):
-            self._connection.transport.write(data)
+        """Do what follows from a change, which may have brought a deadline nearer."""
+        if self._conversation is not None:
+            self._follow_up(self._conversation, concerned)
+            self._regulate()
+
+    def _follow_up(self, conversation: TTSConversation, concerned: Iterable[object]) -> None:
+        """Send, close what is over, wake those it concerns, and read only as far as that is wanted."""
+        link = conversation.link
+        if link.has_data_to_send and not self._blocked and not self._connection.transport.is_closing():
+            self._connection.transport.write(link.data_to_send())
         if link.state == "closed":
             self._network.abort(self._connection)
             self._blocked = False
             concerned = self._waiters
-        self._regulate()
         for key in concerned:
             if (waiter := self._waiters.get(key)) is not None and not waiter.done():
                 waiter.set_result(None)
+        if not self._waiters:
+            self._regulate()
 
     async def _flush(self) -> None:
         """Wait until everything was sent. If it does not leave in time, the connection is lost; never raises."""
@@ -230,33 +239,30 @@ class Multiplexer(asyncio.BufferedProtocol):
     async def _wait(self, key: object) -> None:
         """Wait until something happened that concerns a context (the key is its id), bytes left, or all has ended."""
         waiter = self._waiters[key] = asyncio.get_running_loop().create_future()
-        self._regulate()
+        if self._timer is None or not self._reading:
+            self._regulate()
         try:
             await waiter
         finally:
             del self._waiters[key]
-
-    @property
-    def _current(self) -> TTSConversation:
-        if self._conversation is None:
-            raise AssertionError("this is called only where there was a connection")
-        return self._conversation
 
     async def _until_closed(self, conversation: TTSConversation) -> None:
         while conversation.link.state != "closed":
             await self._wait(object())
 
     def _regulate(self) -> None:
-        """Read, unless nobody waits while events do: then it is for the peer to wait. Whoever waits has a timer."""
-        if self._waiters or not self._current.waiting_bytes:
-            self._connection.transport.resume_reading()
-        else:
-            self._connection.transport.pause_reading()
-        due = self._current.deadline()
-        if due is None or not self._waiters or (self._timer is not None and self._timer.when() <= due):
+        """Read, unless nobody waits while events do: then it is for the peer to wait. What is due has a timer.
+
+        What is received moves that away, or to an interval between pings from then; so a read need not look here.
+        """
+        transport, due = self._connection.transport, self._current.deadline()
+        self._reading = bool(self._waiters) or not self._current.waiting_bytes
+        transport.resume_reading() if self._reading else transport.pause_reading()
+        if due is None or (self._timer is not None and self._timer.when() <= due):
             return
         if self._timer is not None:
             self._timer.cancel()
+        due = min(due, self.now + self._options.ping_interval)
         self._timer = asyncio.get_running_loop().call_at(due, self._time_is_up, self._full_reads, MOST_READS)
 
     def _time_is_up(self, known: int, reads: int) -> None:
@@ -312,10 +318,10 @@ class Multiplexer(asyncio.BufferedProtocol):
                 await connection.read(link)
             self._check_open()
             if isinstance(outcome, Response) and outcome.status == 101:
-                self._conversation = TTSConversation(self._config, random.random, link, self._options.inbox_limit)
-                self._connection, connection = connection, None
-                self._connection.transport.set_protocol(self)
-                self._act(self._conversation.received(0, self.now))  # what came with the handshake
+                self._current = TTSConversation(self._config, random.random, link, self._options.inbox_limit)
+                self._conversation, self._connection, connection = self._current, connection, None
+                self._connection.hand_over(self)
+                self._act(self._current.received(0, self.now))  # what came with the handshake
                 if self._connection.ended:
                     self.connection_lost(None)
             return outcome

@@ -17,7 +17,8 @@ from cartesia_proto.flow import Attempt
 from cartesia_proto.http import Request
 from cartesia_proto.wire.link import LinkFailed
 from cartesia_proto.wire.pool import Pool
-from cartesia_proto.wire.proxy import ConnectLink, Proxy
+from cartesia_proto.wire.proxy import Proxy
+from cartesia_proto.wire.tunnel import ConnectLink
 
 Origin = tuple[str, str, int]
 """Scheme, host and port; what idle connections are told apart by, as one client has one proxy."""

@@ -66,9 +66,10 @@ class BodyStream(Generic[E]):
             LocalProtocolError: another task reads the stream; or an earlier read was cancelled, so that values are
                 lost and the stream is closed.
         """
-        await self._alone(self._fill)
-        if not self._values:
-            raise StopAsyncIteration
+        if not self._values:  # while there are values, nobody reads and nothing was lost
+            await self._alone(self._fill)
+            if not self._values:
+                raise StopAsyncIteration
         return self._values.popleft()
 
     async def receive_batch(self) -> list[E]:

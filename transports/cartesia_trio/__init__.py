@@ -7,10 +7,6 @@ This package connects, reads, writes and sleeps. What is asked, retried and deco
 `cartesia_proto`.
 """
 
-from cartesia_trio.client import AsyncCartesia as AsyncCartesia
-from cartesia_trio.connection import Connect as Connect
-from cartesia_trio.pages import PageList as PageList
-from cartesia_trio.pages import Walk as Walk
-from cartesia_trio.stream import BodyStream as BodyStream
+from cartesia_trio.client import AsyncCartesia
 
-__all__ = ["AsyncCartesia", "BodyStream", "Connect", "PageList", "Walk"]
+__all__ = ["AsyncCartesia"]

@@ -1,31 +1,31 @@
 """The client on trio.
 
 This module knows what a client is made of and how it runs each kind of call. It must not know any endpoint (`Api` has
-them), nor how bytes move (`connection` does).
+them), nor how bytes move (`connection` does). What carries a request is imported in `_network`, `run_call` and their
+like, so that it comes with the first request and not with the client.
 """
 
 import os
 import random
-import ssl
 from collections.abc import Mapping
-from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 import trio
 
 from cartesia_proto.call import Call, PageCall, StreamCall
-from cartesia_proto.clients import AwaitingClient
+from cartesia_proto.clients import AwaitingClient, Shared, check_ways_out
 from cartesia_proto.config import configure
-from cartesia_proto.wire.exchange import check_ways_out, choose_proxy
-from cartesia_trio.connection import Connect
-from cartesia_trio.network import Network
+from cartesia_proto.wire.proxy import choose_proxy
 from cartesia_trio.pages import PageList
-from cartesia_trio.sending import run
-from cartesia_trio.stream import BodyStream
 
 if TYPE_CHECKING:
+    import ssl
+
     from cartesia_proto.awaiting import Multiplexer
     from cartesia_proto.conversation import WebSocketOptions
+    from cartesia_trio.connection import Connect
+    from cartesia_trio.network import Network
+    from cartesia_trio.stream import BodyStream
 
 E = TypeVar("E")
 T = TypeVar("T")
@@ -71,10 +71,10 @@ class AsyncCartesia(AwaitingClient):
         timeout: float | None = None,
         max_retries: int | None = None,
         headers: Mapping[str, str] | None = None,
-        ssl_context: ssl.SSLContext | None = None,
+        ssl_context: "ssl.SSLContext | None" = None,
         proxy: str | None = None,
         local_address: str | None = None,
-        connect: Connect | None = None,
+        connect: "Connect | None" = None,
     ) -> None:
         check_ways_out(local_address, connect)
         config = configure(
@@ -89,7 +89,13 @@ class AsyncCartesia(AwaitingClient):
         )
         super().__init__(config, random.random)
         via = choose_proxy(proxy, config.base_url, os.environ)
-        self._network: Network = Network(via, ssl_context, local_address, connect, config.limits)
+
+        def network() -> "Network":
+            from cartesia_trio.network import Network  # noqa: PLC0415 - see the module docstring
+
+            return Network(via, ssl_context, local_address, connect, config.limits)
+
+        self._network: Shared[Network] = Shared(network)
 
     async def run_call(self, call: Call[T]) -> T:
         """Make one request and answer with its value.
@@ -98,16 +104,20 @@ class AsyncCartesia(AwaitingClient):
             CartesiaError: no usable answer came; the client stays usable, unless it is closed.
             OSError: a file to be sent cannot be opened or read.
         """
-        value, _ = await run(self._network, call.operation(self._config, self._random))
+        from cartesia_trio.sending import run  # noqa: PLC0415 - see the module docstring
+
+        value, _ = await run(self._network(), call.operation(self._config, self._random))
         return value
 
-    def run_stream(self, call: StreamCall[E]) -> BodyStream[E]:
+    def run_stream(self, call: StreamCall[E]) -> "BodyStream[E]":
         """Answer with a stream that has not been sent yet.
 
         Raises:
             LocalProtocolError: there are no credentials, or the parameters do not fit the version.
         """
-        return BodyStream(self._network, call.operation(self._config, self._random))
+        from cartesia_trio.stream import BodyStream  # noqa: PLC0415 - see the module docstring
+
+        return BodyStream(self._network(), call.operation(self._config, self._random))
 
     def run_pages(self, call: PageCall[T]) -> PageList[T]:
         """Answer with a list that has not been fetched yet."""
@@ -116,14 +126,14 @@ class AsyncCartesia(AwaitingClient):
     def _multiplexer(self, options: "WebSocketOptions") -> "Multiplexer":
         from cartesia_trio.multiplexer import Multiplexer  # noqa: PLC0415 - wsproto is not needed before
 
-        return Multiplexer(self._network, self._config, options)
+        return Multiplexer(self._network(), self._config, options)
 
     async def aclose(self) -> None:
         """Close every connection at once, those of running calls and open streams too, also when cancelled. Idempotent.
 
         Every later call on this client, or on one that shares its connections, raises `LocalProtocolError`.
         """
-        await self._network.aclose()
+        await self._network().aclose()
         await trio.lowlevel.checkpoint()
 
     async def __aenter__(self) -> Self:
@@ -131,8 +141,6 @@ class AsyncCartesia(AwaitingClient):
         await trio.lowlevel.checkpoint()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Close."""
         await self.aclose()

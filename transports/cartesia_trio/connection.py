@@ -106,27 +106,30 @@ class Connection:
     async def receive_into(self, space: memoryview) -> int:
         """Receive what fits; how many bytes that were, 0 at the end, however it came."""
         try:
-            if isinstance(self._stream, trio.SocketStream):  # straight into it: no copy, no new bytes
-                return await self._stream.socket.recv_into(space)
-            data = await self._stream.receive_some(len(space))
+            return await self._receive_into(space)
         except (*BROKEN, OSError):
             return 0
+
+    async def _receive_into(self, space: memoryview) -> int:
+        if isinstance(self._stream, trio.SocketStream):  # straight into it: no copy, no new bytes
+            return await self._stream.socket.recv_into(space)
+        data = await self._stream.receive_some(len(space))
         space[: len(data)] = data
         return len(data)
 
     async def read(self, link: ByteLink) -> None:
         """Feed a link once: with what arrived, with how it ended, or with the news that nothing came in time."""
         deadline = read_deadline(link, trio.current_time())
-        data: bytes | bytearray | None = None
+        count: int | None = None
         with trio.move_on_at(deadline):
             try:
-                data = await self._stream.receive_some()
-            except BROKEN:
+                count = await self._receive_into(link.receive_space())
+            except (*BROKEN, OSError):
                 connection_broke(link, trio.current_time())
                 return
-        if data:
-            link.receive_data(data, trio.current_time())
-        elif data is None:
+        if count:
+            link.received(count, trio.current_time())
+        elif count is None:
             link.handle_deadline(deadline)
         else:
             link.receive_eof(trio.current_time())

@@ -1,7 +1,6 @@
 """The connection of one WebSocket on trio, made anew when it is needed, and the tasks that wait on it.
 
-This module knows when bytes move, when time is up and who is woken. It must not know what is said: the core's
-`TTSConversation` does.
+This module knows when bytes move, when time is up and who is woken. It must not know what is said: the core does.
 
 Theory of operation. There is no task of its own. Of those who wait, one leads: it reads for all, and wakes whom what it
 read concerns. Whoever ceases to wait while nobody leads appoints exactly one other, so that somebody reads while
@@ -12,8 +11,9 @@ as far as the socket takes it at once, and never waits to write.
 """
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from copy import copy
 from functools import partial
 from random import random
@@ -21,8 +21,9 @@ from typing import Final, TypeVar, final
 
 import trio
 
-from cartesia_proto.awaiting import Saying, Step
+from cartesia_proto.awaiting import Ready, Saying, Step
 from cartesia_proto.config import Config
+from cartesia_proto.contexts import Alone
 from cartesia_proto.conversation import CLOSING_SECONDS, TTSConversation, WebSocketOptions, handshake_outcome
 from cartesia_proto.errors import CartesiaError, LocalProtocolError, TransportError
 from cartesia_proto.flow import Attempt, Failure, Outcome
@@ -38,8 +39,7 @@ MOMENT: Final = 0.001
 """Seconds that a read is given at the least, so that what is readable is read before anything is said to be late."""
 
 MOST_BYTES: Final = 6 << 20
-"""How much at most had arrived before it was read, where that cannot be told otherwise: the largest buffer which Linux
-gives a socket by itself (``tcp_rmem``)."""
+"""How much at most had arrived before it was read: the largest buffer Linux gives a socket by itself (``tcp_rmem``)."""
 
 LITTLE: Final = 1900
 """Bytes that a writable socket takes without waiting, with what encryption adds: below BSD's low-water mark of 2048
@@ -101,13 +101,10 @@ class Multiplexer:
 
     # What contexts call.
 
-    async def say(
-        self, id: str, ready: Callable[[], TTSConversation | None], say: Saying, check: Callable[[], None]
-    ) -> None:
+    async def say(self, id: str, ready: Ready, say: Saying, check: Callable[[], None]) -> None:
         """Say something on the conversation that is ready, or on a new connection's; when it is written, check.
 
-        A change that concerns the id ends the wait for a connection, if what is ready then raises; also the wait for
-        whoever writes just now, who sends these bytes too.
+        A change that concerns the id ends the wait for a connection, and for whoever writes, who sends these bytes too.
         """
         await trio.lowlevel.checkpoint()
         self._network.check_run()
@@ -130,9 +127,7 @@ class Multiplexer:
                 await self._flush(self._config.timeout)
         await trio.lowlevel.checkpoint()
 
-    async def next(
-        self, id: str, take: Callable[[], T | None], alone: AbstractContextManager[None], first: Step[None] | None
-    ) -> T:
+    async def next(self, id: str, take: Callable[[], T | None], alone: Alone, first: Step[None] | None) -> T:
         """Take the first step, then wait until something is taken; try when something comes for the id."""
         with alone:
             await trio.lowlevel.checkpoint()
@@ -145,6 +140,11 @@ class Multiplexer:
                 return taken
             finally:
                 self._appoint()
+
+    async def at_hand(self, taken: deque[T], alone: Alone, otherwise: Step[T]) -> T:
+        """The first of what was taken already; otherwise, or where somebody is reading, what that step comes to."""
+        await trio.lowlevel.checkpoint()
+        return taken.popleft() if taken and not alone.taken else await otherwise()
 
     async def attempt(self, step: Step[T], change: Callable[[float], set[str]]) -> T:
         """Take a step; where it fails or is cancelled, `change`."""
@@ -246,16 +246,14 @@ class Multiplexer:
         except trio.WouldBlock:
             await self._writing.acquire()
         self._draining = True
+        conversation, connection = self._conversation, self._connection
         try:
-            await self._send(self._conversation, self._connection, seconds)
+            while data := connection.unsent + conversation.link.data_to_send():
+                connection.unsent = b""
+                await self._write(conversation, connection, data, seconds)
         finally:
             self._draining = False
             self._writing.release()
-
-    async def _send(self, conversation: TTSConversation, connection: Connection, seconds: float) -> None:
-        while data := connection.unsent + conversation.link.data_to_send():
-            connection.unsent = b""
-            await self._write(conversation, connection, data, seconds)
 
     async def _send_some(self, conversation: TTSConversation, connection: Connection) -> None:
         """Send as much as leaves without waiting, as far as that can be told; the rest is for whoever sends next."""
@@ -291,16 +289,14 @@ class Multiplexer:
 
     @staticmethod
     async def _sent(connection: Connection, data: bytes, seconds: float) -> bool:
-        try:
+        with suppress(TimeoutError):
             return await connection.send(data, seconds, "write")
-        except TimeoutError:
-            return False
+        return False
 
     async def _settle(self, conversation: TTSConversation) -> None:
         """Take in what has already arrived, so that a connection that idled out is known to have.
 
-        Where somebody reads for all, that is left to whoever does, as long as something comes of it, up to a few
-        messages: whoever reads will see the end.
+        Where somebody reads for all, that is left to them, as long as something comes of it, up to a few messages.
         """
         most = self._received + (MOST_BYTES if self._leader is None else LITTLE)
         while not conversation.over and self._received < most:

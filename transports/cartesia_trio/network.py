@@ -16,7 +16,8 @@ from cartesia_proto.flow import Attempt
 from cartesia_proto.http import Request
 from cartesia_proto.wire.link import LinkFailed
 from cartesia_proto.wire.pool import Pool
-from cartesia_proto.wire.proxy import ConnectLink, Proxy
+from cartesia_proto.wire.proxy import Proxy
+from cartesia_proto.wire.tunnel import ConnectLink
 from cartesia_trio.connection import Connect, Connection, open_connection
 
 Origin = tuple[str, str, int]

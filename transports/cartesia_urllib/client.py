@@ -1,7 +1,8 @@
 """The blocking client.
 
 This module knows how a client is put together and how it runs calls. It must not know policy: when to try again, what
-to follow and what an answer means is the core's.
+to follow and what an answer means is the core's. What carries a request is imported in `_network`, `run_call`
+and their like, so that it comes with the first request and not with the client.
 """
 
 import os
@@ -10,14 +11,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 from cartesia_proto.call import Call, StreamCall
-from cartesia_proto.clients import BlockingClient
+from cartesia_proto.clients import BlockingClient, Shared
 from cartesia_proto.config import configure
 from cartesia_proto.errors import LocalProtocolError
-from cartesia_proto.wire.exchange import choose_proxy
-from cartesia_urllib.network import Network
-from cartesia_urllib.sending import run
-from cartesia_urllib.sockets import Connect, Connector, Interrupter
-from cartesia_urllib.stream import BodyStream
+from cartesia_proto.wire.proxy import choose_proxy
 
 if TYPE_CHECKING:
     import ssl
@@ -25,6 +22,9 @@ if TYPE_CHECKING:
 
     from cartesia_proto.blocking import Multiplexer
     from cartesia_proto.conversation import WebSocketOptions
+    from cartesia_urllib.network import Network
+    from cartesia_urllib.sockets import Connect
+    from cartesia_urllib.stream import BodyStream
 
 E = TypeVar("E")
 T = TypeVar("T")
@@ -71,7 +71,7 @@ class Cartesia(BlockingClient):
         ssl_context: "ssl.SSLContext | None" = None,
         proxy: str | None = None,
         local_address: str | None = None,
-        connect: Connect | None = None,
+        connect: "Connect | None" = None,
         opener: "urllib.request.OpenerDirector | None" = None,
     ) -> None:
         if opener is not None:
@@ -88,33 +88,46 @@ class Cartesia(BlockingClient):
         )
         super().__init__(config, random.random)
         via = choose_proxy(proxy, config.base_url, os.environ)
-        self._network: Network = Network(Connector(via, ssl_context, local_address, connect, config.limits), opener)
+
+        def network() -> "Network":
+            from cartesia_urllib.network import Network  # noqa: PLC0415 - see the module docstring
+            from cartesia_urllib.sockets import Connector  # noqa: PLC0415 - as above
+
+            return Network(Connector(via, ssl_context, local_address, connect, config.limits), opener)
+
+        self._network: Shared[Network] = Shared(network)
 
     def run_call(self, call: Call[T]) -> T:
         """Make one request and answer with its value. Raises as `call`."""
-        value, _ = run(self._network, call.operation(self._config, self._random), Interrupter())
+        from cartesia_urllib.sending import run  # noqa: PLC0415 - see the module docstring
+        from cartesia_urllib.sockets import Interrupter  # noqa: PLC0415 - as above
+
+        value, _ = run(self._network(), call.operation(self._config, self._random), Interrupter())
         return value
 
-    def run_stream(self, call: StreamCall[E]) -> BodyStream[E]:
+    def run_stream(self, call: StreamCall[E]) -> "BodyStream[E]":
         """Answer with a stream that has not been sent yet.
 
         Raises:
             LocalProtocolError: the client is closed, or the call lacks something it needs.
         """
-        self._network.check()
-        return BodyStream(self._network, call.operation(self._config, self._random))
+        from cartesia_urllib.stream import BodyStream  # noqa: PLC0415 - see the module docstring
+
+        network = self._network()
+        network.check()
+        return BodyStream(network, call.operation(self._config, self._random))
 
     def _multiplexer(self, options: "WebSocketOptions") -> "Multiplexer":
         from cartesia_urllib.dialling import multiplexer  # noqa: PLC0415 - wsproto is not needed before
 
-        return multiplexer(self._network, self._config, options)
+        return multiplexer(self._network(), self._config, options)
 
     def close(self) -> None:
         """Close every connection, those in use too: their calls and streams fail. Idempotent, from any thread.
 
         From now on every call raises `LocalProtocolError`.
         """
-        self._network.close()
+        self._network().close()
 
 
 def _check_excluded(**arguments: object) -> None:

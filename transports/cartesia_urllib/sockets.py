@@ -19,7 +19,6 @@ from attrs import define, field
 from cartesia_proto.config import Limits
 from cartesia_proto.errors import CartesiaError, ConnectionLost, Phase
 from cartesia_proto.wire.exchange import (
-    PIECE,
     ByteLink,
     connection_broke,
     could_not_connect,
@@ -27,7 +26,8 @@ from cartesia_proto.wire.exchange import (
     timed_out,
 )
 from cartesia_proto.wire.link import LinkFailed
-from cartesia_proto.wire.proxy import ConnectLink, Proxy
+from cartesia_proto.wire.proxy import Proxy
+from cartesia_proto.wire.tunnel import ConnectLink
 
 if TYPE_CHECKING:
     import ssl
@@ -174,11 +174,14 @@ def read(sock: socket.socket, link: ByteLink) -> None:
     deadline = read_deadline(link, now)
     try:
         sock.settimeout(socket_timeout(max(deadline - now, MOMENT)))
-        feed(link, sock.recv(PIECE))
+        count = sock.recv_into(link.receive_space())
     except builtins.TimeoutError:
         link.handle_deadline(deadline)
     except OSError:
         connection_broke(link, time.monotonic())
+    else:
+        now = time.monotonic()
+        link.received(count, now) if count else link.receive_eof(now)
 
 
 def feed(link: ByteLink, data: bytes) -> None:

@@ -74,6 +74,17 @@ class BodyStream(Generic[E]):
         except IndexError:
             raise StopIteration from None
 
+    def receive_batch(self) -> list[E]:
+        """Everything that has arrived: at least one value, or none after the last.
+
+        Raises:
+            CartesiaError, LocalProtocolError, OSError: as for the next value.
+        """
+        if not self._values:
+            self._alone(self._fill)
+        batch, self._values = self._values, deque()
+        return list(batch)
+
     def close(self) -> None:
         """Close the connection unless it can be used again. Idempotent, never raises, from any thread.
 

@@ -255,6 +255,10 @@ class DrivenStream(Generic[E]):
         except StopAsyncIteration:
             raise StopIteration from None
 
+    def receive_batch(self) -> list[E]:
+        """Everything that has arrived."""
+        return self._loop.run(self._native.receive_batch())
+
     def close(self) -> None:
         """Close the stream."""
         self._loop.run(self._native.aclose())

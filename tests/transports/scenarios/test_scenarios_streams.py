@@ -64,6 +64,44 @@ def test_pieces_arrive_as_they_come(shell: Shell, net: Net) -> None:
     assert server.opened == 1
 
 
+def test_batches(shell: Shell, net: Net) -> None:
+    """Everything that has arrived at once, waiting for the first alone; then nothing, as often as it is asked."""
+    heard = threading.Event()
+
+    def speak(connection: Connection) -> None:
+        connection.answer(EVENT_STREAM + chunk(SPOKEN * 3))
+        assert heard.wait(10), "the first batch was held back"
+        connection.send(chunk(SPOKEN) + chunk(DONE) + END)
+
+    with shell.client(net.serve(speak)).stream(EVENTS) as stream:
+        first = stream.receive_batch()
+        heard.set()
+        rest = [batch for _ in range(3) for batch in stream.receive_batch()]
+        assert len(first) == 3
+        assert [event.audio for event in (*first, *rest)] == [bytes(4)] * 4
+        assert list(stream) == []
+
+
+def test_a_batch_after_single_values(shell: Shell, net: Net) -> None:
+    """It begins where iterating has stopped; after a close there is none."""
+    server = net.serve([EVENT_STREAM + chunk(SPOKEN * 3), EVENT_STREAM + chunk(SPOKEN * 3)])
+    stream = shell.client(server).stream(EVENTS)
+    with stream:
+        assert next(stream).audio == bytes(4)
+        assert len(stream.receive_batch()) == 2
+    assert stream.receive_batch() == []
+
+
+def test_a_batch_before_a_failure(shell: Shell, net: Net) -> None:
+    """What came before it is delivered, then the failure is raised, once."""
+    bad = b'data: {"type": "error", "message": "no", "status_code": 500}\n\n'
+    with shell.client(net.serve([EVENT_STREAM + chunk(SPOKEN * 2 + bad) + END])).stream(EVENTS) as stream:
+        assert len(stream.receive_batch()) == 2
+        with pytest.raises(ApiError, match="no"):
+            stream.receive_batch()
+        assert stream.receive_batch() == []
+
+
 def test_pieces_are_whole_samples(shell: Shell, net: Net) -> None:
     """However the network cuts them."""
     server = net.serve([AUDIO + chunk(b"\1") + chunk(b"\0\2") + chunk(b"\0") + END])
