@@ -170,11 +170,17 @@ def serving() -> Generator[Origins, None, None]:
 
 
 def environment(origins: Origins | None) -> dict[str, str]:
-    """The environment of a contender: no proxies, no credentials, and the server's authority to be trusted."""
+    """The environment of a contender: no proxies, no credentials, and the server's authority to be trusted.
+
+    What is compiled is kept for the next process, as it is for users: else imports of what pip has not compiled, such
+    as ourselves where we are installed to be edited, are measured with their compilation.
+    """
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.upper().endswith("_PROXY") and not name.startswith("CARTESIA_")
+        if not name.upper().endswith("_PROXY")
+        and not name.startswith("CARTESIA_")
+        and name != "PYTHONDONTWRITEBYTECODE"
     }
     return kept if origins is None else {**kept, "SSL_CERT_FILE": str(origins.authority)}
 

@@ -23,6 +23,10 @@ CONNECTIONS: Final = "a connection each"
 SHARED: Final = "shared connections"
 CROWD: Final = "one connection"
 
+FLOOR_TASKS: Final = "floor, asyncio, a task woken"
+"""The floor hears a message where it is received, in a callback; this one wakes a task for it, which costs another turn
+of the loop, and stands beside it to show how much."""
+
 SECONDS: Final = 4.0
 """For which paced contexts are looked at."""
 
@@ -45,6 +49,7 @@ EACH: Final = (
     *OFFICIAL_ONES,
     Contender("aiohttp + orjson + pybase64", "handwritten.aiohttp_paced", ("aiohttp", *SPEED)),
     Contender(FLOOR_ASYNCIO, "floor.paced", SPEED),
+    Contender(FLOOR_TASKS, "floor.paced_tasks", SPEED),
 )
 
 GATHERED: Final = (

@@ -17,6 +17,7 @@ from benchmarks.websocket import (
     OFFICIAL,
     OFFICIAL_ASYNCIO,
     TRIO,
+    TRIO_BATCHES,
     URLLIB,
     bulk_plans,
 )
@@ -33,6 +34,7 @@ CONTENDERS: Final = (
     Contender(URLLIB, "ours_blocking.sse", SPEED),
     Contender(ASYNCIO, "ours_asyncio.sse", SPEED),
     Contender(TRIO, "ours_trio.sse", (*SPEED, "trio")),
+    Contender(TRIO_BATCHES, "ours_trio.sse_batches", (*SPEED, "trio")),
     Contender(OFFICIAL, "official_blocking.sse", ("cartesia",)),
     Contender(OFFICIAL_ASYNCIO, "official_asyncio.sse", ("cartesia",)),
     Contender(HTTPX, "handwritten.httpx_sse_speedy", (*_HTTPX, *SPEED)),

@@ -111,8 +111,9 @@ def _streams() -> list[Target]:
         (websocket.ASYNCIO, websocket.OFFICIAL_ASYNCIO, sse.HTTPX_ASYNCIO),
         (websocket.TRIO, websocket.OFFICIAL_ASYNCIO, sse.HTTPX_ASYNCIO),
     )
+    batches = (websocket.TRIO_BATCHES, websocket.OFFICIAL_ASYNCIO, sse.HTTPX_ASYNCIO)
     targets: list[Target] = []
-    for ours, official, httpx in pairs:
+    for ours, official, httpx in (*pairs, batches):
         targets += [
             _faster(sse.NAME, ours, official, 6.0),
             _faster(sse.NAME, ours, httpx, 1.0),

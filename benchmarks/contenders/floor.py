@@ -12,6 +12,7 @@ import socket
 import ssl
 import urllib.request
 from base64 import b64encode
+from collections import deque
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Final, TypeAlias, final
@@ -187,6 +188,28 @@ class Protocol(asyncio.BufferedProtocol):
         await self._over
         checker.finish()
 
+    async def listen(self, plan: Plan, checker: Checker) -> None:
+        """One context whose chunks are awaited by a task, which nothing that is iterated over can do without."""
+        loop = asyncio.get_running_loop()
+        chunks: deque[bytes] = deque()
+        arrived = loop.create_future()
+
+        def put(audio: bytes) -> None:
+            chunks.append(audio)
+            if not arrived.done():
+                arrived.set_result(None)
+
+        self._over = loop.create_future()
+        self._over.add_done_callback(lambda _: put(b""))
+        self._check = put
+        self.transport.write(ask(plan))
+        while not self._over.done():
+            await arrived
+            arrived = loop.create_future()
+            while chunks and (audio := chunks.popleft()):
+                checker.check(audio)
+        checker.finish()
+
 
 async def _opened(job: Job, decode: Decode) -> Protocol:
     context = ssl.create_default_context() if job.tls else None
@@ -213,15 +236,23 @@ def websocket_asyncio_search(job: Job) -> list[Point]:
     return asyncio.run(_websocket_asyncio(job, search))
 
 
-def paced(job: Job) -> list[Point]:
-    """Paced contexts, each on a connection of its own."""
-
+def _paced(job: Job, speak: Callable[[Protocol], AsyncConnection]) -> list[Point]:
     async def connect_one(stack: AsyncExitStack) -> AsyncConnection:
         protocol = await _opened(job, read_json)
         stack.callback(protocol.transport.abort)
-        return protocol.speak
+        return speak(protocol)
 
     return asyncio.run(paced_on_asyncio(job, connect_one))
+
+
+def paced(job: Job) -> list[Point]:
+    """Paced contexts, each on a connection of its own."""
+    return _paced(job, lambda protocol: protocol.speak)
+
+
+def paced_tasks(job: Job) -> list[Point]:
+    """The same, with a task that is woken for each message."""
+    return _paced(job, lambda protocol: protocol.listen)
 
 
 def drain(job: Job) -> list[Point]:

@@ -112,6 +112,23 @@ def sse(job: Job) -> list[Point]:
     return _run(job, measure)
 
 
+def sse_batches(job: Job) -> list[Point]:
+    """`receive_batch` of server-sent events."""
+
+    async def measure(client: AsyncCartesia) -> list[Point]:
+        async def speak(plan: Plan) -> None:
+            checker = Checker(plan)
+            async with client.tts.sse(transcript=plan.command, **SETTINGS) as events:
+                while batch := await events.receive_batch():
+                    for event in batch:
+                        checker.check(event.audio)
+            checker.finish()
+
+        return await repeat_awaiting(job, speak)
+
+    return _run(job, measure)
+
+
 def body(job: Job) -> list[Point]:
     """Iterating over pieces of audio."""
 
