@@ -11,7 +11,7 @@ the former, `transports` the latter.
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from functools import wraps
 from types import TracebackType
 from typing import Generic, Never, ParamSpec, Protocol, Self, TypeVar, final, overload
@@ -62,7 +62,7 @@ class Stream(Protocol[E_co]):
         """The next value; raises the call's error, or `StopIteration` after the last value or a `close`."""
         ...
 
-    def receive_batch(self) -> list[E_co]:
+    def receive_batch(self) -> Sequence[E_co]:
         """Everything that has arrived: at least one value, or none at the end; it costs less than one by one."""
         ...
 
@@ -92,7 +92,7 @@ class AsyncStream(Protocol[E_co]):
         """The next value; raises the call's error, or `StopAsyncIteration` after the last value or a close."""
         ...
 
-    def receive_batch(self) -> Coroutine[object, Never, list[E_co]]:
+    def receive_batch(self) -> Coroutine[object, Never, Sequence[E_co]]:
         """As `Stream.receive_batch`."""
         ...
 

@@ -1,5 +1,6 @@
 """What clients share: how one is derived from another, and what hangs on it."""
 
+from collections import deque
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
 from typing import Never, TypeVar, final
@@ -16,6 +17,7 @@ from cartesia_proto.call import AsyncStream, Call, PageCall, Stream, StreamCall
 from cartesia_proto.clients import AwaitingClient, BlockingClient, Shared, check_ways_out
 from cartesia_proto.codecs.events import SpeechEvent
 from cartesia_proto.config import Config
+from cartesia_proto.contexts import Alone
 from cartesia_proto.conversation import TTSConversation, WebSocketOptions
 from cartesia_proto.errors import LocalProtocolError
 from cartesia_proto.pages import AsyncPages
@@ -47,9 +49,10 @@ class _Multiplexer:
     async def change(self, change: Callable[[float], set[str]]) -> None:
         raise NotImplementedError
 
-    async def next(
-        self, id: str, take: Callable[[], T | None], alone: AbstractContextManager[None], first: Step[None] | None
-    ) -> T:
+    async def next(self, id: str, take: Callable[[], T | None], alone: Alone, first: Step[None] | None) -> T:
+        raise NotImplementedError
+
+    async def at_hand(self, taken: deque[T], alone: Alone, otherwise: Step[T]) -> T:
         raise NotImplementedError
 
     async def attempt(self, step: Step[T], change: Callable[[float], set[str]]) -> T:

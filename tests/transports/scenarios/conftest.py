@@ -11,7 +11,7 @@ import socket
 import ssl
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import closing
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final, Generic, Literal, Never, Self, TypedDict, TypeVar, Unpack
@@ -255,7 +255,7 @@ class DrivenStream(Generic[E]):
         except StopAsyncIteration:
             raise StopIteration from None
 
-    def receive_batch(self) -> list[E]:
+    def receive_batch(self) -> Sequence[E]:
         """Everything that has arrived."""
         return self._loop.run(self._native.receive_batch())
 
