@@ -6,7 +6,7 @@ told. It must not know locks, tasks or how one waits: each transport's own class
 
 from collections import deque
 from collections.abc import Callable
-from copy import copy, deepcopy
+from copy import copy
 from typing import cast, final
 
 from cartesia_proto.audio.formats import RawFormat
@@ -31,9 +31,9 @@ from cartesia_proto.sessions.tts import TTSSession
 class ConversationContext:
     """The base of each transport's own class of contexts. Users receive contexts and never make them.
 
-    It is there before there is a connection. Until it is opened on one, a context of a session of its own stands in
-    for it, so that it has its id, a state and settings that were checked; it may be cancelled then, too. Once
-    its user has dropped it, nothing is kept for it.
+    It is there before there is a connection. Until it is opened on one, it belongs to a session of its own, so that it
+    has its id, a state and settings that were checked; it may be cancelled then, too. Once its user has dropped it,
+    nothing is kept for it.
 
     Args:
         config, random: as for `TTSConversation`.
@@ -56,7 +56,6 @@ class ConversationContext:
         self._context = TTSSession(config, random).context(**settings)
         if transcript is not None:
             self._context.check(transcript)
-        self._settings: ContextSettings = {**deepcopy(settings), "context_id": self._context.id}
         self._conversation: TTSConversation | None = None
         self._transcript = transcript
         self._alone = Alone(self._context.id)
@@ -102,13 +101,13 @@ class ConversationContext:
         Raises:
             ContextEnded: it was cancelled before.
             ConnectionLost: the connection is at its end.
-            LocalProtocolError: as `TTSConversation.open`.
+            LocalProtocolError: as `TTSConversation.adopt`.
         """
         self._check_not_cancelled()
         if self._conversation is None:
             if conversation.session.lost is not None:  # the peer said yes and goodbye in one breath
                 raise copy(conversation.session.lost)
-            self._context = conversation.open(self, **self._settings)
+            conversation.adopt(self, self._context)
             self._conversation = conversation
         return self._conversation
 
@@ -119,7 +118,7 @@ class ConversationContext:
             ContextEnded: it was.
         """
         if self._conversation is None and self._context.terminal is not None:
-            raise ContextEnded(f"context {self.id} was cancelled before it began", self._context.terminal)
+            raise ContextEnded(f"context {self.id} is {self.state.value}, before it began", self._context.terminal)
 
     def _ready(self) -> TTSConversation | None:
         """The conversation it is on, None where it is on none yet.
@@ -234,12 +233,9 @@ class ConversationContext:
         if self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure
-        if self._conversation is None:
-            self._heard_out = self._heard_out or self.terminal is not None
-            return []
-        events = self._conversation.take_all(self._context)
+        events = [] if self._conversation is None else self._conversation.take_all(self._context)
         if not events and not self._heard_out and self._context.terminal is not None:
-            events = [self._context.terminal]  # it is set and nothing waits: the context was cancelled
+            events = [self._context.terminal]  # it is set and nothing waits: cancelled, or never opened
         if events and isinstance(events[-1], TERMINAL):
             self._heard_out = True
             self._heard = cast("TerminalEvent", events.pop())

@@ -167,14 +167,21 @@ class TTSConversation:
         Raises:
             LocalProtocolError: as `TTSSession.context`; or an earlier context of this id was not yet read to its end.
         """
-        self._forget_abandoned()
         id = settings.get("context_id")
-        if isinstance(id, str) and id in self._contexts:
-            raise LocalProtocolError(f"context_id {id!r} is in use: it was not yet read to its end")
+        self._check_heard_out(id if isinstance(id, str) else None)
         context = self.session.context(**settings)
-        self._contexts[context.id] = _Heard(context, _watch(reader, context.id, self._abandoned))
-        self._inboxes.open(context.id)
+        self._hear(reader, context)
         return context
+
+    def adopt(self, reader: object, context: TTSContext) -> None:
+        """Open a context that another session made, and on which nothing was said yet; otherwise as `open`.
+
+        Raises:
+            LocalProtocolError: as `TTSSession.adopt`; or an earlier context of this id was not yet read to its end.
+        """
+        self._check_heard_out(context.id)
+        self.session.adopt(context)
+        self._hear(reader, context)
 
     def push(
         self,
@@ -312,6 +319,15 @@ class TTSConversation:
     def _send(self, message: str | None) -> None:
         if message is not None and self.link.state == "open":
             self.link.send_text(message)
+
+    def _check_heard_out(self, id: str | None) -> None:
+        self._forget_abandoned()
+        if id in self._contexts:
+            raise LocalProtocolError(f"context_id {id!r} is in use: it was not yet read to its end")
+
+    def _hear(self, reader: object, context: TTSContext) -> None:
+        self._contexts[context.id] = _Heard(context, _watch(reader, context.id, self._abandoned))
+        self._inboxes.open(context.id)
 
     def _is_heard(self, context: TTSContext) -> bool:
         """Whether anything may wait for its reader: it was not read to its end, and is no earlier one of its id."""

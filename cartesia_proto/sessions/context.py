@@ -50,6 +50,10 @@ class Registry(Protocol):
         """The context has said its first word."""
         ...
 
+    def context_left(self, context: "TTSContext") -> None:
+        """The context, which has said nothing, is another session's."""
+        ...
+
     def context_ended(self, context: "TTSContext") -> None:
         """The context is over."""
         ...
@@ -203,6 +207,17 @@ class TTSContext:
         return UnspokenPlan(inputs, self._finish_said, self._audio_bytes, seconds)
 
     # What the session calls.
+
+    def join(self, registry: Registry) -> None:
+        """Belong to another session from now on.
+
+        Raises:
+            LocalProtocolError: something was said already, or the context is over; nothing changed.
+        """
+        if self.state is not State.NEW:
+            raise LocalProtocolError(f"context {self.id} is {self.state.value}: only a new one can change its session")
+        self._registry.context_left(self)
+        self._registry = registry
 
     @property
     def listening(self) -> bool:

@@ -93,14 +93,27 @@ class TTSSession:
         Raises:
             LocalProtocolError: a setting is malformed, the id is in use or was used lately, or the connection is lost.
         """
-        if self._lost is not None:
-            raise LocalProtocolError("the connection is lost: open the context on a new session")
+        self._check_open()
         locked = lock_settings(self._config.version, settings)
         id = self._fresh_id() if locked.context_id is None else self._check_id(locked.context_id)
         json.dumps({**locked.fields, "context_id": id})  # what JSON cannot carry is refused here, not by a push
         context = TTSContext(id, locked, self)
         self._contexts[id] = context
         return context
+
+    def adopt(self, context: TTSContext) -> None:
+        """Open a context that another session of the same API version made, and on which nothing was said there.
+
+        So its settings can be checked before there is a connection.
+
+        Raises:
+            LocalProtocolError: something was said on it; its id is in use here or was used lately; or the connection
+                is lost. It belongs to the other session still.
+        """
+        self._check_open()
+        self._check_id(context.id)
+        context.join(self)
+        self._contexts[context.id] = context
 
     def receive(self, message: str | bytes | memoryview, now: float) -> list[ContextEvent]:
         """The events of one message. Never raises, whatever the peer says.
@@ -201,6 +214,10 @@ class TTSSession:
         signed = () if credentials is None else credentials.headers(self._config.version)
         return hide_secrets(text, header_secrets(self._config.headers.merged(signed)))
 
+    def context_left(self, context: TTSContext) -> None:
+        """Forget a context altogether: it is another session's."""
+        self._contexts.pop(context.id, None)  # an interruption may have kept it out
+
     def context_ended(self, context: TTSContext) -> None:
         """Forget a context, but for its id, which must not be used again."""
         del self._contexts[context.id]
@@ -241,7 +258,11 @@ class TTSSession:
         words = f"the server sent {shown!r}, which is no event: {reason}"
         return RemoteProtocolError(words, path="$", scope="connection")
 
-    # Which ids may be used.
+    # Which contexts may be opened.
+
+    def _check_open(self) -> None:
+        if self._lost is not None:
+            raise LocalProtocolError("the connection is lost: open the context on a new session")
 
     def _check_id(self, id: str) -> str:
         if not id:

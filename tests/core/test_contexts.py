@@ -18,6 +18,7 @@ from cartesia_proto.conversation import TTSConversation, WebSocketOptions, hands
 from cartesia_proto.errors import ConnectionLost, JsonValue, LocalProtocolError
 from cartesia_proto.flow import Attempt
 from cartesia_proto.http import Headers, Request
+from cartesia_proto.sessions.context import TTSContext
 from cartesia_proto.sessions.events import Cancelled, ContextEnded, Failed, Timing, UnspokenPlan
 from cartesia_proto.sessions.settings import ContextSettings
 from cartesia_proto.sessions.states import State
@@ -64,6 +65,11 @@ class Context(ConversationContext):
     def leave(self) -> set[str]:
         """Leave it."""
         return self._leave(102.0)
+
+    @property
+    def inner(self) -> TTSContext:
+        """What sessions know of it."""
+        return self._context
 
     @property
     def ready(self) -> tuple[TTSConversation | None, TTSConversation | None]:
@@ -235,6 +241,19 @@ def test_an_id_that_is_taken() -> None:
     other, _ = _conversation()
     assert context.open(other) is other
     assert first.state is State.NEW
+
+
+def test_a_connection_that_is_torn_while_a_context_is_opened() -> None:
+    """Its reader hears of it, and it is not taken for one that was cancelled."""
+    conversation, _ = _conversation()
+    context = Context(context_id="a")
+    conversation.adopt(context, context.inner)
+    conversation.close(101.0)
+    with pytest.raises(ContextEnded, match="a is failed, before it began"):
+        context.open(conversation)
+    with pytest.raises(ConnectionLost):
+        context.take_all()
+    assert (context.take_all(), context.heard_out) == ([], True)
 
 
 def test_a_context_that_its_user_drops() -> None:

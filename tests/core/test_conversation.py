@@ -24,7 +24,7 @@ from cartesia_proto.sessions.context import TTSContext
 from cartesia_proto.sessions.events import Cancelled, ContextEnded, ContextEvent, Failed
 from cartesia_proto.sessions.inboxes import EVENT_BYTES
 from cartesia_proto.sessions.states import State
-from cartesia_proto.sessions.tts import RETIRED_IDS
+from cartesia_proto.sessions.tts import RETIRED_IDS, TTSSession
 from cartesia_proto.speech import VoiceLike
 from cartesia_proto.testing import half
 from cartesia_proto.wire.frames import TextMessage
@@ -382,6 +382,19 @@ def test_an_id_whose_events_wait() -> None:
         conversation.open(talk, **SETTINGS, context_id="a")
     assert conversation.take_all(context) == [Done("a")]
     assert conversation.open(talk, **SETTINGS, context_id="a").state is State.NEW
+
+
+def test_a_context_of_another_session() -> None:
+    """It is heard like one that was opened here; one whose id is not heard out stays where it was."""
+    talk = Talk()
+    context, again = (TTSSession(Config(), half).context(**SETTINGS, context_id="a") for _ in range(2))
+    talk.conversation.adopt(talk, context)
+    talk.conversation.finish(context, 100.0, "Hello")
+    assert talk.said(_chunk("a"), _done("a")) == {"a"}
+    with pytest.raises(LocalProtocolError, match="'a' is in use: it was not yet read"):
+        talk.conversation.adopt(talk, again)
+    assert talk.conversation.take_all(context) == [AudioChunk(b"ab", "a"), Done("a")]
+    assert again.state is State.NEW
 
 
 def test_an_id_whose_reader_is_gone() -> None:

@@ -73,6 +73,19 @@ def _audio(context: TTSContext, audio: bytes, now: float = 0.0) -> list[ContextE
     return _hear(context, now, type="chunk", data=encode_base64(audio), done=False, status_code=206)
 
 
+def test_changing_its_session() -> None:
+    """What is said on it is the other's affair from then on; it can be done before the first word alone."""
+    before, session = _session(), _session()
+    context = _context(before)
+    context.join(session)
+    assert before.idle
+    session.adopt(context)
+    context.push("Hello", 0.0)
+    with pytest.raises(LocalProtocolError, match="c is open: only a new one can change its session"):
+        context.join(before)
+    assert session.open_contexts == (context,)
+
+
 def test_a_text_is_checked_before_its_turn() -> None:
     """As `push` and `finish` would do it; nothing else changes."""
     context = _context()

@@ -494,6 +494,77 @@ def test_ids_are_good_for_once() -> None:
             session.context(**SETTINGS, context_id=str(number))
 
 
+def test_a_context_of_another_session() -> None:
+    """It is open here from then on, and the session that made it has forgotten it, id and all."""
+    before, session = _session(), _session()
+    context = before.context(**SETTINGS, context_id="a")
+    session.adopt(context)
+    assert (before.open_contexts, session.open_contexts) == ((), (context,))
+    assert json.loads(context.push("Hello", 0.0))["context_id"] == "a"
+    assert session.receive(_usual("a"), 1.0) == [USUAL]
+    assert context.cancel(2.0)[1] == Cancelled("a")
+    assert session.idle
+    assert before.context(**SETTINGS, context_id="a").id == "a"
+
+
+def _lost() -> TTSSession:
+    session = _session()
+    session.connection_lost(None, "", 0.0)
+    return session
+
+
+def _using() -> TTSSession:
+    session = _session()
+    session.context(**SETTINGS, context_id="a")
+    return session
+
+
+def _having_used() -> TTSSession:
+    session = _using()
+    session.open_contexts[0].cancel(0.0)
+    return session
+
+
+@pytest.mark.parametrize(
+    ("session", "message"),
+    [
+        (_lost(), "the connection is lost"),
+        (_using(), "'a' is in use"),
+        (_having_used(), "'a' was used before"),
+    ],
+)
+def test_a_context_that_is_not_adopted(session: TTSSession, message: str) -> None:
+    """It stays where it is."""
+    before, count = _session(), len(session.open_contexts)
+    context = before.context(**SETTINGS, context_id="a")
+    with pytest.raises(LocalProtocolError, match=message):
+        session.adopt(context)
+    assert before.open_contexts == (context,)
+    assert len(session.open_contexts) == count
+
+
+@pytest.mark.parametrize("end", [False, True])
+def test_a_context_that_has_begun_is_not_adopted(*, end: bool) -> None:
+    """Its session alone knows what was said on it, or that it is over."""
+    session = _session()
+    (context,) = _speaking(_session(), "a")
+    if end:
+        context.cancel(1.0)
+    with pytest.raises(LocalProtocolError, match="only a new one can change its session"):
+        session.adopt(context)
+    assert session.idle
+
+
+def test_a_context_whose_opening_was_interrupted() -> None:
+    """Between two sessions, in neither's books: the next one takes it."""
+    before, session = _session(), _session()
+    context = before.context(**SETTINGS)
+    context.join(session)
+    later = _session()
+    later.adopt(context)
+    assert (before.idle, session.idle, later.open_contexts) == (True, True, (context,))
+
+
 def test_the_handshake() -> None:
     """As `websocket_request` makes it."""
     session = TTSSession(Config(credentials=AccessToken("t")), half)
