@@ -73,6 +73,9 @@ class TTSContext:
         state: where it stands, see `states`.
         timing: when things happened to it.
         terminal: the event it ended in, None while it has not.
+
+    Raises:
+        LocalProtocolError: JSON cannot carry a setting, or the id.
     """
 
     def __init__(
@@ -86,7 +89,8 @@ class TTSContext:
         self.state: State = State.NEW
         self.timing: Timing = Timing()
         self.terminal: TerminalEvent | None = None
-        self._settings = {**settings.fields, "context_id": id}
+        self._settings: Mapping[str, JsonValue] = {**settings.fields, "context_id": id}
+        self._head = json.dumps(self._settings)[:-1]  # of every message, written once
         self._stall_timeout = settings.stall_timeout
         self._registry = registry
         self._last_activity = 0.0
@@ -328,8 +332,10 @@ class TTSContext:
         return True
 
     def _message(self, said: SpokenInput, more: Mapping[str, JsonValue]) -> str:
-        config = {} if said.generation_config is None else {"generation_config": said.generation_config}
-        return json.dumps({**self._settings, "transcript": said.transcript, **more, **config}).decode()
+        said_now: dict[str, JsonValue] = {"transcript": said.transcript, **more}
+        if said.generation_config is None:
+            return (self._head + b"," + json.dumps(said_now)[1:]).decode()
+        return json.dumps({**self._settings, **said_now, "generation_config": said.generation_config}).decode()
 
 
 def cancel_message(context_id: str) -> str:

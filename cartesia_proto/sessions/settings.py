@@ -77,11 +77,13 @@ def lock_settings(version: str, settings: Mapping[str, object]) -> LockedSetting
     format = _raw_format(settings["output_format"])
     voice = check_voice(cast("VoiceLike", settings["voice"]))
     given = Parameters({name: value for name, value in settings.items() if name not in ("output_format", "voice")})
-    fields = given.without("context_id", "stall_timeout").replaced(
-        voice=voice_on_wire(voice, version), output_format=format.as_wire()
-    )
+    fields = {
+        **given.without("context_id", "stall_timeout").as_json(),
+        "voice": voice_on_wire(voice, version),
+        "output_format": format.as_wire(),
+    }
     context_id = None if given.get("context_id") is None else given.text("context_id")
-    return LockedSettings(fields.as_json(), format, context_id, _stall_timeout(given))
+    return LockedSettings(fields, format, context_id, _stall_timeout(given))
 
 
 def _check_names(settings: Mapping[str, object]) -> None:

@@ -96,7 +96,6 @@ class TTSSession:
         self._check_open()
         locked = lock_settings(self._config.version, settings)
         id = self._fresh_id() if locked.context_id is None else self._check_id(locked.context_id)
-        json.dumps({**locked.fields, "context_id": id})  # what JSON cannot carry is refused here, not by a push
         context = TTSContext(id, locked, self)
         self._contexts[id] = context
         return context
