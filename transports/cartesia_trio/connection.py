@@ -7,18 +7,30 @@ of the core and `network` do. Every timeout is a scope of its own, so a caller's
 import selectors
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Final, final
+from contextlib import suppress
+from io import BytesIO
+from threading import Lock
+from typing import TYPE_CHECKING, Final, final
 
 import trio
 
 from cartesia_proto.errors import Phase
 from cartesia_proto.wire.exchange import ByteLink, connection_broke, could_not_connect, read_deadline, timed_out
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 BROKEN: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
 """What a stream raises that the peer, or `AsyncCartesia.aclose` in another task, has ended."""
 
 _SELECTOR: Final[type[selectors.BaseSelector]] = getattr(selectors, "PollSelector", selectors.SelectSelector)
 """What looks at one socket of any number, without one of its own; Windows has no ``poll``."""
+
+_RECORD: Final = 16 * 1024
+"""Bytes of plaintext in one TLS record (RFC 8446 section 5.1)."""
+
+_MAKING: Final = Lock()
+"""Held by the thread that lends a TLS context, which may be of other threads too, another class for its objects."""
 
 Connect = Callable[[str, int], Awaitable[trio.abc.Stream]]
 """What a user may give to make unencrypted connections to a host and port."""
@@ -141,8 +153,14 @@ class Connection:
             ConnectError: it could not be agreed on, or the certificate is not the host's.
             TimeoutError: it took longer than so many seconds.
         """
-        # Not `https_compatible`, which would take a connection cut by anybody for one that was ended by the server.
-        encrypted = trio.SSLStream(self._stream, context, server_hostname=hostname)
+        with _MAKING:
+            # A class of the user's own is used as it is.
+            context.sslobject_class = _Records if (given := context.sslobject_class) is ssl.SSLObject else given
+            try:
+                # Not `https_compatible`, which takes a connection cut by anybody for one that was ended by the server.
+                encrypted = trio.SSLStream(self._stream, context, server_hostname=hostname)
+            finally:
+                context.sslobject_class = given
         with trio.move_on_after(seconds) as scope:
             try:
                 await encrypted.do_handshake()
@@ -155,6 +173,22 @@ class Connection:
         if scope.cancelled_caught:
             raise timed_out("handshake", hostname, port, seconds)
         self._stream = encrypted
+
+
+@final
+class _Records(ssl.SSLObject):
+    """TLS that reads all records that have arrived. By itself it reads one, and trio makes each a turn of the task."""
+
+    def read(self, len: int = 1024, buffer: "WriteableBuffer | None" = None) -> bytes:  # noqa: A002 - its name
+        """Read so many bytes, or fewer; what comes of them behind the first record, the next call tells."""
+        if buffer is not None:
+            return super().read(len, buffer)
+        gathered = BytesIO()
+        left = len - gathered.write(super().read(min(len, _RECORD)))
+        with suppress(ssl.SSLError):
+            while left and (more := super().read(min(left, _RECORD))):
+                left -= gathered.write(more)
+        return gathered.getvalue()
 
 
 async def open_connection(

@@ -8,7 +8,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Protocol, final
 from weakref import WeakSet
 
@@ -95,8 +95,9 @@ class Network:
 
 def _quiet(sock: socket.socket) -> bool:
     """Whether nothing arrived that nobody asked for, the end included."""
+    held: Callable[[], int] = getattr(sock, "pending", int)  # in TLS, of a record of which only a part was received
     try:
-        return not select.select([sock], [], [], 0)[0]
+        return not (held() or select.select([sock], [], [], 0)[0])
     except ValueError:  # closed; or more descriptors than `select` can count, and then rather a new connection
         return False
 

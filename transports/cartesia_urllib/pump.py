@@ -18,7 +18,7 @@ from typing import Final, TypeVar, final
 
 from cartesia_proto.traffic import Traffic
 from cartesia_proto.waiters import NO_CONTEXT, Waiting
-from cartesia_urllib.sockets import socket_timeout
+from cartesia_urllib.sockets import receive, socket_timeout
 
 T = TypeVar("T")
 
@@ -73,11 +73,11 @@ class Pump:
         return target
 
     def read(self) -> bool:
-        """Read once; False if there is nothing to be read now."""
+        """Read what has arrived; False if there is nothing to be read now."""
         if self.traffic.over:
             return False
         try:
-            count = self._socket.recv_into(self.traffic.conversation.link.receive_space())
+            count = receive(self._socket, self.traffic.conversation.link.receive_space())
         except OSError as error:
             if error.errno in _WOULD_BLOCK:
                 self._blocked = self._blocked or error.errno == _WANT_WRITE

@@ -49,6 +49,9 @@ LONGEST_WAIT: Final = 1_000_000.0
 MOMENT: Final = 0.001
 """Seconds that a read is given at the least, so that what is readable is read before anything is said to be late."""
 
+TLS_RECORD: Final = 16 * 1024
+"""Bytes of a full record (RFC 8446 section 5.1): its sender had more to say, where a shorter one is all there was."""
+
 
 def socket_timeout(seconds: float) -> float | None:
     """A timeout as sockets take it; ``math.inf`` becomes None."""
@@ -168,13 +171,30 @@ def flush(sock: socket.socket, link: ByteLink, place: Place, seconds: float, pha
     return True
 
 
+def receive(sock: socket.socket, space: memoryview) -> int:
+    """Receive what fits; 0 at the end. TLS hands over one record at a time: behind a full one, all that are there.
+
+    Only the first is waited for, by a socket that waits; what goes wrong behind it, the next call tells.
+
+    Raises:
+        OSError: as ``recv_into``, before anything is received.
+    """
+    count = sock.recv_into(space)
+    if count == TLS_RECORD and hasattr(sock, "pending"):
+        sock.settimeout(0)
+        with contextlib.suppress(OSError):
+            while count < len(space) and (more := sock.recv_into(space[count:])):
+                count += more
+    return count
+
+
 def read(sock: socket.socket, link: ByteLink) -> None:
     """Feed a link once: with what arrived, with the end, or with the news that nothing came in time."""
     now = time.monotonic()
     deadline = read_deadline(link, now)
     try:
         sock.settimeout(socket_timeout(max(deadline - now, MOMENT)))
-        count = sock.recv_into(link.receive_space())
+        count = receive(sock, link.receive_space())
     except builtins.TimeoutError:
         link.handle_deadline(deadline)
     except OSError:

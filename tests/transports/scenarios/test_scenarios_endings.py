@@ -60,6 +60,20 @@ def test_tls_that_ends_without_a_farewell(shell: Shell, net: Net) -> None:
         shell.client(net.serve(cut)).call(GET)
 
 
+@TLS_ONLY
+def test_tls_that_ends_without_a_farewell_behind_much(shell: Shell, net: Net) -> None:
+    """Nothing of what was sent is lost, and the cut is seen, however many records are read at once."""
+
+    def cut(connection: Connection) -> None:
+        connection.answer(UNTIL_THE_END + LONG)
+        connection.close()
+
+    pieces: list[bytes] = []
+    with shell.client(net.serve(cut)).stream(SPEAK) as stream, pytest.raises(IncompleteStream):
+        pieces.extend(stream)
+    assert b"".join(pieces) == LONG
+
+
 def test_a_reset_is_no_end(shell: Shell, net: Net) -> None:
     """A connection that breaks does not complete the body that would last to its end."""
     read = threading.Event()
