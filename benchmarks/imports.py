@@ -1,9 +1,10 @@
-"""What it costs to begin: milliseconds, modules and memory of imports, up to ``client.tts``.
+"""What it costs to begin: milliseconds, modules and memory of imports, up to ``client.tts`` and up to a first request.
 
     python -m benchmarks.imports
 
 Each in a fresh interpreter, beside the official SDK and beside the runtimes alone. Everything is imported once before,
-so that compiling is not measured. Memory is how much the peak of the process grew, as Linux tells it in ``/proc``.
+so that compiling is not measured. The first request goes to a port that refuses it at once: what was left to be
+imported until then counts too. Memory is how much the peak of the process grew, as Linux tells it in ``/proc``.
 """
 
 import json
@@ -49,6 +50,26 @@ BARE_TRIO: Final = "trio"
 OFFICIAL: Final = "official SDK, client.tts"
 OFFICIAL_ASYNCIO: Final = "official SDK, asyncio, client.tts"
 
+REFUSING: Final = "http://127.0.0.1:9"
+"""The port of a service that hardly any machine runs today (RFC 863)."""
+
+
+def _asked(imported: str, asking: str) -> str:
+    """Import and make a client, and ask for a voice, which must be refused."""
+    return f"""\
+{imported}
+try:
+    {asking.format(client=f"Client(api_key='k', base_url='{REFUSING}', max_retries=0)")}
+except Exception as error:
+    assert "Connect" in type(error).__name__, error
+else:
+    raise AssertionError("somebody answered")"""
+
+
+_BLOCKING: Final = "{client}.voices.get('v')"
+_ASYNCIO: Final = "import asyncio; asyncio.run({client}.voices.get('v'))"
+_TRIO: Final = "import trio; trio.run({client}.voices.get, 'v')"
+
 CONTENDERS: Final = (
     Contender(PROTO, "import cartesia_proto"),
     Contender(URLLIB, "from cartesia_urllib import Cartesia; Cartesia(api_key='k').tts"),
@@ -58,6 +79,17 @@ CONTENDERS: Final = (
     Contender(BARE_TRIO, "import trio", ("trio",)),
     Contender(OFFICIAL, "from cartesia import Cartesia; Cartesia(api_key='k').tts", ("cartesia",)),
     Contender(OFFICIAL_ASYNCIO, "from cartesia import AsyncCartesia; AsyncCartesia(api_key='k').tts", ("cartesia",)),
+    Contender("cartesia_urllib, a request", _asked("from cartesia_urllib import Cartesia as Client", _BLOCKING)),
+    Contender("cartesia_asyncio, a request", _asked("from cartesia_asyncio import AsyncCartesia as Client", _ASYNCIO)),
+    Contender(
+        "cartesia_trio, a request", _asked("from cartesia_trio import AsyncCartesia as Client", _TRIO), ("trio",)
+    ),
+    Contender("official SDK, a request", _asked("from cartesia import Cartesia as Client", _BLOCKING), ("cartesia",)),
+    Contender(
+        "official SDK, asyncio, a request",
+        _asked("from cartesia import AsyncCartesia as Client", _ASYNCIO),
+        ("cartesia",),
+    ),
 )
 """Here the function is what is executed."""
 

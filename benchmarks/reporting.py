@@ -106,7 +106,7 @@ def server_table(results: Results) -> str:
             times = [f"{number(other)} ({number(rate / other)}x)" if other else "-" for other in rates]
             rows.append([f"{key.group}, {key.point}", number(rate), *times, number(spent)])
     heading = ["", "thrown away, messages/s", "fastest client, a core", "fastest floor, a core", SERVER_CPU]
-    return f"### The server is not the bottleneck\n\n{table(heading, rows)}" if rows else ""
+    return f"### How fast the server goes\n\n{table(heading, rows)}" if rows else ""
 
 
 def _fastest(results: Results, keys: Sequence[Key]) -> float:
