@@ -4,7 +4,6 @@ The names below stand in reading order. What a program may not need — resource
 first asked for, so that ``import cartesia_proto`` stays small: no event loop, no ssl, no h11, no wsproto.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from cartesia_proto.audio.audio import Audio as Audio
@@ -66,6 +65,7 @@ from cartesia_proto.http import Headers as Headers
 from cartesia_proto.http import Request as Request
 from cartesia_proto.http import Response as Response
 from cartesia_proto.http import Upload as Upload
+from cartesia_proto.names import on_demand
 from cartesia_proto.pages import AsyncPages as AsyncPages
 from cartesia_proto.pages import Page as Page
 from cartesia_proto.pages import Pages as Pages
@@ -103,42 +103,130 @@ if TYPE_CHECKING:
     from cartesia_proto.sessions.settings import ContextSettings as ContextSettings
     from cartesia_proto.sessions.states import State as State
     from cartesia_proto.sessions.tts import TTSSession as TTSSession
+else:
+    __getattr__, __dir__ = on_demand(
+        globals(),
+        Api="cartesia_proto.api",
+        Status="cartesia_proto.api",
+        TTS="cartesia_proto.api.tts",
+        Voices="cartesia_proto.api.voices",
+        Voice="cartesia_proto.api.voice_models",
+        VoiceMetadata="cartesia_proto.api.voice_models",
+        Accent="cartesia_proto.api.voice_models",
+        Embedding="cartesia_proto.api.voice_models",
+        TTSWebSocket="cartesia_proto.blocking",
+        TTSWebSocketContext="cartesia_proto.blocking",
+        AsyncTTSWebSocket="cartesia_proto.awaiting",
+        AsyncTTSWebSocketContext="cartesia_proto.awaiting",
+        TTSSession="cartesia_proto.sessions.tts",
+        TTSContext="cartesia_proto.sessions.context",
+        ContextSettings="cartesia_proto.sessions.settings",
+        State="cartesia_proto.sessions.states",
+        ContextEvent="cartesia_proto.sessions.events",
+        TerminalEvent="cartesia_proto.sessions.events",
+        Cancelled="cartesia_proto.sessions.events",
+        Failed="cartesia_proto.sessions.events",
+        ContextEnded="cartesia_proto.sessions.events",
+        Timing="cartesia_proto.sessions.events",
+        SpokenInput="cartesia_proto.sessions.events",
+        UnspokenPlan="cartesia_proto.sessions.events",
+        Inboxes="cartesia_proto.sessions.inboxes",
+        WebSocketRequest="cartesia_proto.sessions.handshake",
+        connecting="cartesia_proto.sessions.handshake",
+    )
 
-_ON_DEMAND = {
-    "Api": "cartesia_proto.api",
-    "Status": "cartesia_proto.api",
-    "TTS": "cartesia_proto.api.tts",
-    "Voices": "cartesia_proto.api.voices",
-    "Voice": "cartesia_proto.api.voice_models",
-    "VoiceMetadata": "cartesia_proto.api.voice_models",
-    "Accent": "cartesia_proto.api.voice_models",
-    "Embedding": "cartesia_proto.api.voice_models",
-    "TTSWebSocket": "cartesia_proto.blocking",
-    "TTSWebSocketContext": "cartesia_proto.blocking",
-    "AsyncTTSWebSocket": "cartesia_proto.awaiting",
-    "AsyncTTSWebSocketContext": "cartesia_proto.awaiting",
-    "TTSSession": "cartesia_proto.sessions.tts",
-    "TTSContext": "cartesia_proto.sessions.context",
-    "ContextSettings": "cartesia_proto.sessions.settings",
-    "State": "cartesia_proto.sessions.states",
-    "ContextEvent": "cartesia_proto.sessions.events",
-    "TerminalEvent": "cartesia_proto.sessions.events",
-    "Cancelled": "cartesia_proto.sessions.events",
-    "Failed": "cartesia_proto.sessions.events",
-    "ContextEnded": "cartesia_proto.sessions.events",
-    "Timing": "cartesia_proto.sessions.events",
-    "SpokenInput": "cartesia_proto.sessions.events",
-    "UnspokenPlan": "cartesia_proto.sessions.events",
-    "Inboxes": "cartesia_proto.sessions.inboxes",
-    "WebSocketRequest": "cartesia_proto.sessions.handshake",
-    "connecting": "cartesia_proto.sessions.handshake",
-}
-
-
-def __getattr__(name: str) -> object:
-    """Import what is only needed now."""
-    if name not in _ON_DEMAND:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(_ON_DEMAND[name]), name)
-    globals()[name] = value
-    return value
+__all__ = [
+    "TTS",
+    "Accent",
+    "AccessToken",
+    "Api",
+    "ApiError",
+    "ApiKey",
+    "AsyncPages",
+    "AsyncStream",
+    "AsyncTTSWebSocket",
+    "AsyncTTSWebSocketContext",
+    "Attempt",
+    "Audio",
+    "AudioChunk",
+    "AuthenticationError",
+    "Awaiting",
+    "BadRequestError",
+    "Blocking",
+    "Call",
+    "Cancelled",
+    "CartesiaError",
+    "Config",
+    "ConflictError",
+    "ConnectError",
+    "ConnectionLost",
+    "ContentPart",
+    "ContextEnded",
+    "ContextEvent",
+    "ContextSettings",
+    "Decoder",
+    "Done",
+    "Embedding",
+    "ExperimentalControls",
+    "Failed",
+    "Failure",
+    "FilePart",
+    "FlushDone",
+    "GenerationConfig",
+    "Headers",
+    "Inboxes",
+    "IncompleteStream",
+    "JsonValue",
+    "Limits",
+    "LocalProtocolError",
+    "Mp3Format",
+    "NotFoundError",
+    "Operation",
+    "Outcome",
+    "OutputFormat",
+    "Page",
+    "PageCall",
+    "Pages",
+    "PaymentRequiredError",
+    "PermissionDeniedError",
+    "PhonemeTimestamps",
+    "Plan",
+    "RateLimitError",
+    "RawFormat",
+    "RemoteProtocolError",
+    "Request",
+    "RequestOptions",
+    "Resource",
+    "Response",
+    "Secret",
+    "ServerError",
+    "SpeechEvent",
+    "SpokenInput",
+    "State",
+    "Status",
+    "Stream",
+    "StreamCall",
+    "TTSContext",
+    "TTSSession",
+    "TTSWebSocket",
+    "TTSWebSocketContext",
+    "TerminalEvent",
+    "TimeoutError",
+    "Timing",
+    "TransportError",
+    "UnknownEvent",
+    "UnprocessableEntityError",
+    "UnspokenPlan",
+    "Upload",
+    "Voice",
+    "VoiceByEmbedding",
+    "VoiceById",
+    "VoiceMetadata",
+    "Voices",
+    "WavFormat",
+    "WebSocketRequest",
+    "WordTimestamps",
+    "connecting",
+    "endpoint",
+    "get_output_format",
+]

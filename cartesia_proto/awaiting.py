@@ -24,7 +24,7 @@ Saying: TypeAlias = Callable[[TTSConversation, float], bool]
 """Says something on a conversation, at a time in monotonic seconds; False if there was nothing to be said."""
 
 Ready: TypeAlias = Callable[[], TTSConversation | None]
-"""The conversation that a context is on, None before it is on one; raises where it was cancelled before."""
+"""The conversation that a context is on, None before it is on one; raises where it was over before."""
 
 Step: TypeAlias = Callable[[], Coroutine[object, Never, T]]
 """Something to be awaited at its turn."""
@@ -63,7 +63,10 @@ class Multiplexer(Protocol):
         ...
 
     def at_hand(self, taken: deque[T], alone: Alone, otherwise: Step[T]) -> Coroutine[object, Never, T]:
-        """The first of what was taken already; otherwise, or where somebody is reading, what that step comes to."""
+        """The first of what was taken already; where there is none any more, what that step comes to.
+
+        Where somebody is reading, it is refused as by `next`, which the step may be left to do.
+        """
         ...
 
     def attempt(self, step: Step[T], change: Callable[[float], set[str]]) -> Coroutine[object, Never, T]:
@@ -155,7 +158,7 @@ class AsyncTTSWebSocketContext(ConversationContext, AbstractAsyncContextManager[
         return self._multiplexer.change(self._leave)
 
     def whole(self) -> Coroutine[object, Never, Audio]:
-        """Read to the end, and answer with all of the audio; a context left before is cancelled.
+        """Read to the end, and answer with all of the audio that was not read before; a context left is cancelled.
 
         Raises:
             CartesiaError, LocalProtocolError: as for the next event.
@@ -224,10 +227,11 @@ class AsyncTTSWebSocketContext(ConversationContext, AbstractAsyncContextManager[
 
     def _event(self) -> SpeechEvent | None:
         """The next event, None where there is none yet."""
-        event = self._take()
-        if event is None and self._heard_out:
+        if self._arrived():
+            return self._taken.popleft()
+        if self._heard_out:
             raise StopAsyncIteration
-        return event
+        return None
 
     def _batch(self) -> list[SpeechEvent] | None:
         """Every event that has arrived, None where there is none yet."""
@@ -235,7 +239,8 @@ class AsyncTTSWebSocketContext(ConversationContext, AbstractAsyncContextManager[
 
     def _everything(self) -> Audio | None:
         """All of the audio, None until the end."""
-        self._pieces += [event.audio for event in self._take_all()]
+        while events := self._take_all():  # until it says what it failed by
+            self._pieces += [event.audio for event in events]
         if not self._heard_out:
             return None
         self._check_done()

@@ -5,27 +5,29 @@ how anything is waited for, nor whose turn it is: a transport's multiplexer does
 """
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from types import TracebackType
-from typing import Literal, Protocol, Self, TypeAlias, Unpack, final, overload
+from typing import Literal, Protocol, Self, TypeAlias, TypeVar, Unpack, final, overload
 
 from cartesia_proto.audio.audio import Audio
 from cartesia_proto.codecs.events import SpeechEvent
 from cartesia_proto.config import Config
-from cartesia_proto.contexts import ConversationContext
+from cartesia_proto.contexts import Alone, ConversationContext
 from cartesia_proto.conversation import TTSConversation
 from cartesia_proto.sessions.events import ContextEnded
 from cartesia_proto.sessions.settings import ContextSettings
 from cartesia_proto.speech import GenerationConfig
 
+T = TypeVar("T")
+
 Saying: TypeAlias = Callable[[TTSConversation, float], object]
 """Says something on a conversation, at a time in monotonic seconds."""
 
-Taking: TypeAlias = Callable[[], list[SpeechEvent] | None]
-"""Takes events: none at the end, None where there is none yet."""
+Taking: TypeAlias = Callable[[], T | None]
+"""Takes what has arrived; None where that is nothing yet."""
 
 Ready: TypeAlias = Callable[[], TTSConversation | None]
-"""The conversation that a context is on, None before it is on one; raises where it was cancelled before."""
+"""The conversation that a context is on, None before it is on one; raises where it was over before."""
 
 Step: TypeAlias = Callable[[], None]
 """Something to be done at its turn."""
@@ -60,7 +62,7 @@ class Multiplexer(Protocol):
         """Do at once what ends a context, and what follows from it. Never raises; waits for another's turn at most."""
         ...
 
-    def next(self, id: str, take: Taking, alone: AbstractContextManager[None], first: Step | None) -> list[SpeechEvent]:
+    def next(self, id: str, take: Taking[T], alone: Alone, first: Step | None) -> T:
         """Take the first step, then wait until something is taken; try when something comes for the id."""
         ...
 
@@ -143,6 +145,8 @@ class TTSWebSocketContext(ConversationContext):
     def receive_batch(self) -> list[SpeechEvent]:
         """Everything that has arrived: at least one event, or none after the last.
 
+        An exception out of a signal handler, as KeyboardInterrupt, may lose the batch that is just being handed out.
+
         Raises:
             CartesiaError, LocalProtocolError: as for the next event.
         """
@@ -175,17 +179,17 @@ class TTSWebSocketContext(ConversationContext):
     def __next__(self) -> SpeechEvent:
         """The next event.
 
+        An exception out of a signal handler, as KeyboardInterrupt, may lose the one that is just being handed out.
+
         Raises:
             StopIteration: after the last event, a cancel or a failure.
             CartesiaError: what the context failed by, after the events before it; or no connection could be made.
             LocalProtocolError: another thread reads the context.
         """
-        if (event := self._at_hand()) is not None:
-            return event
-        events = self._next(self._one)
-        if not events:
-            raise StopIteration
-        return events[0]
+        while (event := self._at_hand()) is None:
+            if not self._next(self._more):
+                raise StopIteration
+        return event
 
     def _say(self, say: Saying) -> None:
         self._multiplexer.say(
@@ -197,15 +201,12 @@ class TTSWebSocketContext(ConversationContext):
         with suppress(ContextEnded):
             self._multiplexer.say(self.id, self._ready_to_begin, self._begin, lambda: None)
 
-    def _next(self, take: Taking) -> list[SpeechEvent]:
+    def _next(self, take: Taking[T]) -> T:
         return self._multiplexer.next(self.id, take, self._alone, None if self._begun else self._say_first)
 
-    def _one(self) -> list[SpeechEvent] | None:
-        """The next event, none at the end, None where there is none yet."""
-        event = self._take()
-        if event is None:
-            return [] if self._heard_out else None
-        return [event]
+    def _more(self) -> bool | None:
+        """Whether there is anything at hand; None where there is nothing yet."""
+        return self._arrived() or (False if self._heard_out else None)
 
     def _batch(self) -> list[SpeechEvent] | None:
         """Every event that has arrived, none at the end, None where there is none yet."""

@@ -63,7 +63,12 @@ class Stream(Protocol[E_co]):
         ...
 
     def receive_batch(self) -> Sequence[E_co]:
-        """Everything that has arrived: at least one value, or none at the end; it costs less than one by one."""
+        """Everything that has arrived: at least one value, or none at the end; it costs less than one by one.
+
+        Raises:
+            CartesiaError: what ended the stream early, after the values before it; it is closed.
+            LocalProtocolError: another thread or task is reading the stream.
+        """
         ...
 
     def close(self) -> None:

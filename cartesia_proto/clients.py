@@ -6,7 +6,7 @@ request: that (h11, the sockets) costs a program's start more than a client, and
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from copy import copy
 from typing import TYPE_CHECKING, Generic, Self, TypeVar, final
 
@@ -14,10 +14,10 @@ from cartesia_proto.api import Api
 from cartesia_proto.call import AsyncStream, Awaiting, Blocking, C_co, Call, PageCall, Plan, Stream, StreamCall
 from cartesia_proto.config import Config
 from cartesia_proto.errors import LocalProtocolError
-from cartesia_proto.pages import AsyncPages
+from cartesia_proto.pages import AsyncPages, Page
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Generator
     from typing import Never
 
     from cartesia_proto.awaiting import AsyncTTSWebSocket
@@ -43,26 +43,81 @@ def check_ways_out(local_address: str | None, connect: object | None) -> None:
         raise LocalProtocolError("local_address and connect exclude each other: let connect bind to the address itself")
 
 
+def check_opener(**others: object) -> None:
+    """Refuse other ways of connecting beside a user's own opener.
+
+    Raises:
+        LocalProtocolError: one of these arguments was given; the message names it.
+    """
+    for name, value in others.items():
+        if value is not None:
+            raise LocalProtocolError(f"{name} and opener exclude each other: how to connect is the opener's business")
+
+
+@final
+class PageList(Generic[T]):
+    """A list not yet fetched: ``async for`` walks the items of all pages, ``await`` fetches the first page alone.
+
+    Either may be done again, and fetches anew. Both raise what any call raises.
+
+    Args:
+        walk: makes a walk over the items from the first page on.
+    """
+
+    def __init__(
+        self, client: Awaiting, call: PageCall[T], walk: Callable[[Awaiting, PageCall[T]], AsyncIterator[T]]
+    ) -> None:
+        self._client = client
+        self._call = call
+        self._walk = walk
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        """Walk all items, fetching pages as they are reached."""
+        return self._walk(self._client, self._call)
+
+    def __await__(self) -> "Generator[object, Never, Page[T]]":
+        """Fetch the first page."""
+        return self._client.run_call(self._call.page()).__await__()
+
+
 @final
 class Shared(Generic[T]):
     """What a client and all that `with_options` made of it share: called for, and made at the first call.
 
     There is no lock that a signal handler or a fork could find held. Where threads come first at the same time, each
-    makes one and all get the one that was kept: `dict.setdefault` is a single step.
+    makes one and all get the one that was kept: `dict.setdefault` is a single step. It is kept before anybody looks
+    whether the client was closed meanwhile, and closing says so before it looks what is kept: one sees the other.
 
     Args:
         make: has no effect but its answer.
     """
 
-    __slots__ = ("_kept", "_make")
+    __slots__ = ("_closed", "_kept", "_make")
 
     def __init__(self, make: Callable[[], T]) -> None:
+        self._closed = False
         self._kept: dict[None, T] = {}
         self._make = make
 
     def __call__(self) -> T:
-        """The one there is."""
-        return self._kept[None] if self._kept else self._kept.setdefault(None, self._make())
+        """The one there is.
+
+        Raises:
+            LocalProtocolError: the client is closed.
+        """
+        if not (self._kept or self._closed):
+            self._kept.setdefault(None, self._make())
+        if self._closed:
+            raise LocalProtocolError("the client is closed: make another")
+        return self._kept[None]
+
+    def close(self) -> T | None:
+        """From now on there is none; answers with the one there was, which is for the caller to close.
+
+        Makes nothing. Idempotent, from any thread and any signal handler.
+        """
+        self._closed = True
+        return self._kept.get(None)
 
 
 class Client(Api[C_co]):
@@ -203,12 +258,24 @@ class AwaitingClient(Client[Awaiting]):
         """Answer with a stream that has not been sent yet.
 
         Raises:
-            LocalProtocolError: there are no credentials, or the parameters do not fit the version.
+            LocalProtocolError: the client is closed, there are no credentials, or the parameters do not fit the
+                version.
         """
 
     @abstractmethod
     def run_pages(self, call: PageCall[T]) -> AsyncPages[T]:
         """Answer with a list that has not been fetched yet."""
+
+    @abstractmethod
+    def aclose(self) -> "Coroutine[object, Never, None]":
+        """Close every connection at once, those of running calls and open streams too. Idempotent, never raises.
+
+        Every later call on this client, or on one that shares its connections, raises `LocalProtocolError`.
+        """
+
+    def __aexit__(self, *_: object) -> "Coroutine[object, Never, None]":
+        """Close."""
+        return self.aclose()
 
     @abstractmethod
     def _multiplexer(self, options: "WebSocketOptions") -> "AwaitingMultiplexer":

@@ -12,7 +12,7 @@ from typing import cast, final
 from cartesia_proto.audio.formats import RawFormat
 from cartesia_proto.codecs.events import Done, SpeechEvent
 from cartesia_proto.config import Config
-from cartesia_proto.conversation import TTSConversation, speech_or_end
+from cartesia_proto.conversation import TTSConversation
 from cartesia_proto.errors import CartesiaError, LocalProtocolError
 from cartesia_proto.sessions.events import (
     TERMINAL,
@@ -60,7 +60,8 @@ class ConversationContext:
         self._transcript = transcript
         self._alone = Alone(self._context.id)
         self._taken: deque[SpeechEvent] = deque()  # from the conversation, at once, but not yet by the reader
-        self._heard_out = False  # the reader was told the end, or has left
+        self._coming: deque[ContextEvent] = deque()  # the same one; where an interruption struck, the next one already
+        self._heard_out = False  # nothing but what was taken is to be heard: it is at its end, or the reader has left
         self._heard: TerminalEvent | None = None
         self._failure: CartesiaError | None = None
 
@@ -99,11 +100,11 @@ class ConversationContext:
         """Begin on a conversation, unless it has begun on one; answers with the one it is on.
 
         Raises:
-            ContextEnded: it was cancelled before.
+            ContextEnded: it was over before.
             ConnectionLost: the connection is at its end.
             LocalProtocolError: as `TTSConversation.adopt`.
         """
-        self._check_not_cancelled()
+        self._check_not_over()
         if self._conversation is None:
             if conversation.session.lost is not None:  # the peer said yes and goodbye in one breath
                 raise copy(conversation.session.lost)
@@ -111,23 +112,24 @@ class ConversationContext:
             self._conversation = conversation
         return self._conversation
 
-    def _check_not_cancelled(self) -> None:
-        """Say so where it was cancelled before it was opened: no connection is needed for that.
+    def _check_not_over(self) -> None:
+        """Say so where it was over before it was opened: no connection is needed for that.
 
         Raises:
-            ContextEnded: it was.
+            ContextEnded: it was cancelled, or the connection was torn on which it was being opened.
         """
         if self._conversation is None and self._context.terminal is not None:
-            raise ContextEnded(f"context {self.id} is {self.state.value}, before it began", self._context.terminal)
+            words = f"context {self.id} is {self.state.value}: it was over before it began"
+            raise ContextEnded(words, self._context.terminal)
 
     def _ready(self) -> TTSConversation | None:
         """The conversation it is on, None where it is on none yet.
 
         Raises:
-            ContextEnded: it was cancelled before it was on one.
+            ContextEnded: it was over before it was on one.
             LocalProtocolError: its whole text is known.
         """
-        self._check_not_cancelled()
+        self._check_not_over()
         if self._transcript is not None:
             raise LocalProtocolError(f"the whole text of context {self.id} was given: nothing can be said besides")
         return self._conversation
@@ -138,7 +140,7 @@ class ConversationContext:
         Raises:
             ContextEnded: as `_ready`.
         """
-        self._check_not_cancelled()
+        self._check_not_over()
         return self._conversation
 
     @property
@@ -150,7 +152,7 @@ class ConversationContext:
         """Open it, and say the text that was known from the beginning; whether there was one.
 
         Raises:
-            ContextEnded: it was cancelled before.
+            ContextEnded: it was over before.
         """
         conversation = self._open(conversation)
         transcript, self._transcript = self._transcript, None
@@ -181,6 +183,7 @@ class ConversationContext:
     def _cancel(self, now: float) -> set[str]:
         """End it for its reader at once; answers with whom to wake. Never raises."""
         self._taken.clear()
+        self._coming.clear()
         if self._conversation is not None:
             return self._conversation.cancel(self._context, now)
         self._context.cancel(now)
@@ -189,6 +192,7 @@ class ConversationContext:
     def _leave(self, now: float) -> set[str]:
         """Stop reading for good, and cancel it unless it has ended; answers with whom to wake. Never raises."""
         self._heard_out = True
+        self._failure = None
         return self._cancel(now)
 
     def _leave_begun(self, now: float) -> set[str]:
@@ -204,56 +208,55 @@ class ConversationContext:
         except IndexError:  # it was cancelled just now
             return None
 
-    def _take(self) -> SpeechEvent | None:
-        """The next event; None where there is none yet, or, if it is `_heard_out`, no more.
+    def _arrived(self) -> bool:
+        """Whether there are events in `_taken`. If there are none, what has arrived is taken, all at once.
 
-        What has arrived is taken all at once, which costs less than one by one.
-
-        Raises:
-            CartesiaError: as `_take_all`.
-        """
-        taken = self._taken
-        if not taken:
-            events = self._take_all()
-            if not events:
-                return None
-            taken.extend(events)
-        return taken.popleft()
-
-    def _take_all(self) -> list[SpeechEvent]:
-        """Every event that has arrived; none where there is none yet, or, if it is `_heard_out`, no more.
+        An interruption may strike anywhere: what it leaves half done is done again; no event is lost, none comes twice.
 
         Raises:
             CartesiaError: the context failed; this is why. There are no more events.
         """
         if self._taken:
-            taken = [*self._taken]
-            self._taken.clear()
-            return taken
-        if self._failure is not None:
+            return True
+        if self._conversation is not None and not self._coming:
+            self._conversation.hand_over(self._context, self._keep)
+        if self._coming:
+            self._part()
+        elif not self._heard_out and self._context.terminal is not None:
+            self._hear_out(self._context.terminal)  # it is set and nothing waits: cancelled, or never opened
+        if self._failure is not None and not self._taken:
             failure, self._failure = self._failure, None
             raise failure
-        events = [] if self._conversation is None else self._conversation.take_all(self._context)
-        if not events and not self._heard_out and self._context.terminal is not None:
-            events = [self._context.terminal]  # it is set and nothing waits: cancelled, or never opened
-        if events and isinstance(events[-1], TERMINAL):
-            self._heard_out = True
-            self._heard = cast("TerminalEvent", events.pop())
-            self._hear_out(self._heard, last=not events)
-        return cast("list[SpeechEvent]", events)  # a terminal event is the last one
+        return bool(self._taken)
 
-    def _hear_out(self, end: ContextEvent, *, last: bool) -> None:
-        """Keep what it failed by until the events before that were taken.
+    def _take_all(self) -> list[SpeechEvent]:
+        """Every event that has arrived; none where there is none yet, or, if it is `_heard_out`, no more.
 
         Raises:
-            CartesiaError: it failed, and there are none left before that.
+            CartesiaError: as `_arrived`.
         """
-        try:
-            speech_or_end(end)
-        except CartesiaError as error:
-            if last:
-                raise
-            self._failure = error.with_traceback(None)
+        if not self._arrived():
+            return []
+        taken = [*self._taken]
+        self._taken.clear()
+        return taken
+
+    def _keep(self, events: deque[ContextEvent]) -> None:
+        self._coming = events
+
+    def _part(self) -> None:
+        """Part what comes from the terminal event, which is the last one if it is among them."""
+        last = self._coming[-1]
+        if isinstance(last, TERMINAL):
+            self._hear_out(last)
+            self._coming.pop()
+        self._taken = cast("deque[SpeechEvent]", self._coming)
+
+    def _hear_out(self, end: TerminalEvent) -> None:
+        """Note the end, and what it failed by until the events before that were taken."""
+        self._heard = end
+        self._failure = end.error if isinstance(end, Failed) else None
+        self._heard_out = True
 
 
 @final

@@ -16,12 +16,11 @@ from weakref import ref
 
 from attrs import field, frozen
 
-from cartesia_proto.codecs.events import Done, SpeechEvent
 from cartesia_proto.config import INBOX_BYTES, PING_INTERVAL, PING_TIMEOUT, Config, Limits, check_timeout
 from cartesia_proto.errors import LocalProtocolError
 from cartesia_proto.flow import Attempt, Failure, Outcome
 from cartesia_proto.sessions.context import TTSContext, cancel_message
-from cartesia_proto.sessions.events import TERMINAL, Cancelled, ContextEvent, Failed
+from cartesia_proto.sessions.events import TERMINAL, ContextEvent
 from cartesia_proto.sessions.inboxes import Inboxes
 from cartesia_proto.sessions.settings import ContextSettings
 from cartesia_proto.sessions.states import State
@@ -114,7 +113,7 @@ class TTSConversation:
         config: version and defaults.
         random: chance in [0, 1), for context ids.
         link: an open link, its `Accepted` taken.
-        inbox_limit: bytes that may wait for one reader before its context is ended.
+        inbox_limit: bytes that may wait for one reader before its context is ended; what was taken does not count.
 
     Attributes:
         link: for its buffer, its bytes to send and its state.
@@ -232,6 +231,15 @@ class TTSConversation:
             self._forget(context.id)
         return events
 
+    def hand_over(self, context: TTSContext, keep: Callable[[deque[ContextEvent]], object]) -> None:
+        """As `take_all`, for readers that may be interrupted, as KeyboardInterrupt does: none of it is lost or doubled.
+
+        Args:
+            keep: takes the events, where there are any, before they are let go of here.
+        """
+        if self._is_heard(context) and self._inboxes.hand_over(context.id, keep):
+            self._forget(context.id)
+
     # What the transport tells.
 
     def received(self, count: int, now: float) -> set[str]:
@@ -295,7 +303,8 @@ class TTSConversation:
                 case _:
                     raise AssertionError("the link of a conversation is open")
         woken, self._woken = self._woken, set()
-        self._forget_abandoned()
+        if self._abandoned:
+            self._forget_abandoned()
         return woken
 
     def _take_in_place(self, text: bytearray, view: memoryview, places: list[Place], first: int) -> int:
@@ -311,7 +320,9 @@ class TTSConversation:
 
     def _file(self, events: list[ContextEvent]) -> None:
         """File events for their readers, who are to be woken; end the contexts whose reader fell too far behind."""
-        self._woken.update([event.context_id or "" for event in events])
+        woken = self._woken
+        for event in events:
+            woken.add(event.context_id or "")
         for id in self._inboxes.put(events):
             message, _ = self._contexts[id].context.overflow(self._now)
             self._send(message)
@@ -345,18 +356,3 @@ class TTSConversation:
             self._forget(id)
             if heard is not None and heard.context.state is State.NEW:
                 heard.context.cancel(math.nan)  # nobody is left to ask when
-
-
-def speech_or_end(event: ContextEvent) -> SpeechEvent | None:
-    """An event for whoever iterates over a context: None at its end.
-
-    Raises:
-        CartesiaError: the context failed; this is why.
-    """
-    match event:
-        case Done() | Cancelled():
-            return None
-        case Failed(error=error):
-            raise error
-        case _:
-            return event

@@ -9,14 +9,14 @@ waits for the context's sake; whoever waits on then dials anew. What a try fails
 """
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from copy import copy
 from functools import partial
 from typing import Final, Protocol, TypeVar, final
 
 from cartesia_proto.blocking import Ready, Saying, Step, Taking
-from cartesia_proto.codecs.events import SpeechEvent
 from cartesia_proto.config import Config
+from cartesia_proto.contexts import Alone
 from cartesia_proto.conversation import TTSConversation
 from cartesia_proto.errors import CartesiaError, LocalProtocolError
 from cartesia_proto.flow import Attempt, Outcome
@@ -177,7 +177,7 @@ class Multiplexer:
 
         self._turns.soon(act)
 
-    def next(self, id: str, take: Taking, alone: AbstractContextManager[None], first: Step | None) -> list[SpeechEvent]:
+    def next(self, id: str, take: Taking[T], alone: Alone, first: Step | None) -> T:
         """Take the first step, then wait until something is taken; try when something comes for the id."""
         return self._turns.run(self._taking(id, take, alone, first))
 
@@ -228,13 +228,18 @@ class Multiplexer:
         yield from pump.wait(partial(_left, pump.traffic, pump.flush()))
         check()
 
-    def _taking(
-        self, id: str, take: Taking, alone: AbstractContextManager[None], first: Step | None
-    ) -> Waiting[list[SpeechEvent]]:
-        with alone:
+    def _taking(self, id: str, take: Taking[T], alone: Alone, first: Step | None) -> Waiting[T]:
+        alone.__enter__()
+        try:
             if first is not None:
                 yield first
-            return take() or [] if self._pump is None else (yield from self._pump.wait(take, id))
+            if self._pump is not None:
+                return (yield from self._pump.wait(take, id))
+            if (taken := take()) is None:
+                raise AssertionError("where there never was a connection, the context is over")
+            return taken
+        finally:
+            alone.taken = False  # not by a function, at whose beginning an interruption may strike
 
     # Connections.
 

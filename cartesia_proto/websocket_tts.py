@@ -43,10 +43,11 @@ class WebSocketTTS(TTS[C_co], Generic[C_co, WebSocketT_co]):
             ping_timeout: seconds without a byte after a ping after which the connection is lost; ``math.inf`` for
                 never.
             deflate: offer to compress messages.
-            inbox_limit: bytes that may wait for one context's reader before that context fails.
+            inbox_limit: bytes that may wait for one context's reader before that context fails. As much again may have
+                been taken by a reader that iterates, which takes what waits all at once.
 
         Raises:
-            LocalProtocolError: a value is not above zero.
+            LocalProtocolError: a value is not above zero, or the client is closed.
 
         Source: protocol section 4.
         """

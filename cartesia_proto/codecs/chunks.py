@@ -11,8 +11,9 @@ string can look like the name of a member, and there is one member of that name 
 is missing where it is looked for.
 
 Most chunks are written as the one before was, but for their audio and step time. Where both frames of these are found
-again byte for byte, only the two are read: a number in the place of a number changes nothing else in a JSON text.
-Property tests hold all of this equal to the plain path.
+again byte for byte, only the two are read: a number in the place of a number changes nothing else in a JSON text. It is
+the step time's number, because its name, too, stands there once. Property tests hold all of this equal to the plain
+path.
 """
 
 from operator import itemgetter
@@ -28,7 +29,8 @@ _COMPACT: Final = b'"data":"'
 _SPACED: Final = b'"data": "'
 """Where the audio begins, written as compact as can be, or as Python's own writer does it."""
 
-_STEP_TIME: Final = b'"step_time":'
+_STEP_TIME_NAME: Final = b'"step_time"'
+_STEP_TIME: Final = _STEP_TIME_NAME + b":"
 
 _BACKSLASH: Final = ord("\\")
 
@@ -37,7 +39,7 @@ _ALWAYS: Final = itemgetter("type", "data", "done", "status_code", "step_time")
 
 _LONGEST_NUMBER: Final = 25
 """Bytes of the longest number that a double is written as, if it is written as short as can be: a sign, 17 digits with
-a point, and an exponent such as ``e-308``."""
+a point, and an exponent such as ``e-308``, which makes 24; and of a space before it."""
 
 _NO_TEXT: Final = b"\xff"
 """What no text in UTF-8 begins with (RFC 3629 section 1)."""
@@ -47,13 +49,13 @@ _NO_TEXT: Final = b"\xff"
 class ChunkReader:
     """Reads the chunks of one stream or connection, one after another; nothing but speed depends on their order."""
 
-    __slots__ = ("_after", "_before", "_behind", "_last_context", "_model", "_rest")
+    __slots__ = ("_after", "_before", "_behind", "_last_context", "_model", "_tail_size")
 
     def __init__(self) -> None:
-        self._model = AudioChunk(b"")  # the chunk that others may be like
+        self._model = AudioChunk(b"")  # what others may be like but for audio and step time
         self._before = _NO_TEXT  # what was written before its audio,
         self._after = self._behind = b""  # after that until its step time, and behind that
-        self._rest = 0  # bytes in which these two are found, with a step time between them
+        self._tail_size = 0  # bytes in which these two are found, with a step time between them
         self._last_context: str | None = None
 
     def read(self, text: bytes | bytearray, view: memoryview, start: int, end: int) -> AudioChunk | None:
@@ -67,7 +69,7 @@ class ChunkReader:
         """
         if text.startswith(self._before, start, end):
             at = start + len(self._before)
-            quote = text.find(self._after, end - self._rest, end)
+            quote = text.find(self._after, end - self._tail_size, end)
             if quote >= at and text.endswith(self._behind, quote, end):
                 try:
                     step_time = loads_short(text[quote + len(self._after) : end - len(self._behind)])
@@ -86,8 +88,10 @@ class ChunkReader:
         if name < 0:
             name = text.find(_SPACED, start, end)
             at = name + len(_SPACED)
+        if name < 0:
+            return None
         quote = text.find(b'"', at, end)
-        if name < 0 or quote < 0:
+        if quote < 0:
             return None
         before, after = text[start:at], text[quote:end]
         rest = before + after
@@ -102,14 +106,20 @@ class ChunkReader:
         return chunk
 
     def _learn(self, chunk: AudioChunk, before: bytes, after: bytes) -> None:
-        """Remember how a chunk was written, if it is the second of its context: where contexts alternate, none is."""
-        if chunk.context_id == self._last_context and after.count(_STEP_TIME) == 1:
-            until, _, behind = after.partition(_STEP_TIME)
+        """Remember how a chunk was written, if the one before was of its context: where contexts alternate, none is.
+
+        Without a context id, as on a stream of its own, the first will do.
+        """
+        if chunk.context_id != self._last_context:
+            self._last_context = chunk.context_id
+            return
+        until, name, behind = after.partition(_STEP_TIME)
+        if name and (before + after).count(_STEP_TIME_NAME) == 1:
             number = behind.partition(b",")[0].partition(b"}")[0]
-            self._before, self._after, self._behind = before, until + _STEP_TIME, behind[len(number) :]
-            self._rest = len(self._after) + _LONGEST_NUMBER + len(self._behind)
-            self._model = chunk
-        self._last_context = chunk.context_id
+            self._before, self._after, self._behind = before, until + name, behind[len(number) :]
+            self._tail_size = len(self._after) + _LONGEST_NUMBER + len(self._behind)
+            # Not the chunk itself: its audio may be long, and is its reader's alone.
+            self._model = audio_chunk(b"", chunk.context_id, 0.0, chunk.status_code, chunk.flush_id)
 
 
 def _chunk(fields: JsonValue, encoded: memoryview) -> AudioChunk | None:

@@ -69,6 +69,7 @@ class TTSContext:
 
     Attributes:
         id: sent with every message.
+        version: the API version that its messages are written for.
         format: of its audio.
         state: where it stands, see `states`.
         timing: when things happened to it.
@@ -85,6 +86,7 @@ class TTSContext:
         registry: Registry,
     ) -> None:
         self.id = id
+        self.version: str = settings.version
         self.format: RawFormat = settings.format
         self.state: State = State.NEW
         self.timing: Timing = Timing()
@@ -193,6 +195,9 @@ class TTSContext:
 
     def overflow(self, now: float) -> tuple[str | None, Failed | None]:
         """End the context because its reader left too much unread; `Inboxes` has told the reader. Never raises.
+
+        Chunks that were received together with the one too many, after it, count as audio in `unspoken`, though they
+        are heard by nobody; only later ones are `TTSSession.dropped_frames`.
 
         Returns:
             As `cancel`, with a `Failed`.

@@ -6,7 +6,7 @@ process.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, final
 
 from attrs import define, field
@@ -63,6 +63,9 @@ class Inboxes:
         Where a queue would grow over the limit, the context's terminal event is put in their place: everything queued
         is still delivered, then that failure, and nothing after it.
 
+        Args:
+            events: not to be changed while they wait: what each counts for is found out again when it is taken.
+
         Returns:
             The contexts to which that happened: tell the session with `TTSContext.overflow`.
         """
@@ -106,6 +109,22 @@ class Inboxes:
         self._waiting -= inbox.size
         inbox.size = 0
         return events
+
+    def hand_over(self, context_id: str, keep: Callable[[deque[ContextEvent]], object]) -> bool:
+        """Give away the queue of a context, unless it is empty, and collect in another; whether all is in it.
+
+        Args:
+            keep: takes the queue, which is let go of only afterwards: where an interruption strikes, no event is lost,
+                and none comes twice.
+        """
+        inbox = self._inboxes.get(context_id)
+        if inbox is None or not inbox.events:
+            return False
+        keep(inbox.events)
+        inbox.events = deque()
+        self._waiting -= inbox.size
+        inbox.size = 0
+        return inbox.ended
 
     def drop(self, context_id: str) -> None:
         """Drop what waits for a context, but for its terminal event, as barge-in does: nothing stale is played."""

@@ -55,12 +55,14 @@ class LockedSettings:
     """Settings once they are locked.
 
     Attributes:
+        version: the API version they are written for.
         fields: what every message of the context repeats.
         format: of its audio.
         context_id: the one asked for, or None.
         stall_timeout: seconds, or None.
     """
 
+    version: str
     fields: Mapping[str, JsonValue]
     format: RawFormat
     context_id: str | None
@@ -83,7 +85,7 @@ def lock_settings(version: str, settings: Mapping[str, object]) -> LockedSetting
         "output_format": format.as_wire(),
     }
     context_id = None if given.get("context_id") is None else given.text("context_id")
-    return LockedSettings(fields, format, context_id, _stall_timeout(given))
+    return LockedSettings(version, fields, format, context_id, _stall_timeout(given))
 
 
 def _check_names(settings: Mapping[str, object]) -> None:

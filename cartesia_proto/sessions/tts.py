@@ -1,8 +1,9 @@
 """Text to speech over one WebSocket: many contexts, each ending exactly once.
 
 This module knows who an incoming message is for (protocol section 4.4), which ids may be used, and what ends everything
-at once. It must not know bytes, sockets, clocks or queues: messages and times come in, messages and events go out, and
-no event is kept. What one context says and remembers is in `context`.
+at once. It must not know sockets, clocks or queues: messages and times come in, messages and events go out, and no
+event is kept. Messages come in also where they lie in a buffer; whose buffer it is must not be known here. What one
+context says and remembers is in `context`.
 
 A session lives as long as its connection. Verbs return the message to send, so nothing can be forgotten in an outbox;
 whatever the peer says ends as events; a method you made illegal raises before anything is sent.
@@ -44,7 +45,8 @@ class TTSSession:
         random: chance in [0, 1), for context ids.
 
     Attributes:
-        dropped_frames: messages that were for no open context, as late ones of a cancelled context are.
+        dropped_frames: messages that were for no open context, as late ones of a cancelled context are. Those that
+            come together with the one too many of a context that overflows may not be among them: they were received.
     """
 
     def __init__(self, config: Config, random: Callable[[], float]) -> None:
@@ -106,10 +108,12 @@ class TTSSession:
         So its settings can be checked before there is a connection.
 
         Raises:
-            LocalProtocolError: something was said on it; its id is in use here or was used lately; or the connection
-                is lost. It belongs to the other session still.
+            LocalProtocolError: the other session's API version is not this one's; something was said on the context;
+                its id is in use here or was used lately; or the connection is lost. It belongs to the other session
+                still.
         """
         self._check_open()
+        self._check_version(context.version)
         self._check_id(context.id)
         context.join(self)
         self._contexts[context.id] = context
@@ -219,7 +223,7 @@ class TTSSession:
 
     def context_ended(self, context: TTSContext) -> None:
         """Forget a context, but for its id, which must not be used again."""
-        del self._contexts[context.id]
+        self._contexts.pop(context.id, None)  # an interruption may have kept it out
         self._retired.append(context.id)
         self._retired_ids.add(context.id)
         if len(self._retired) > RETIRED_IDS:
@@ -262,6 +266,12 @@ class TTSSession:
     def _check_open(self) -> None:
         if self._lost is not None:
             raise LocalProtocolError("the connection is lost: open the context on a new session")
+
+    def _check_version(self, version: str) -> None:
+        if version != self._config.version:
+            raise LocalProtocolError(
+                f"the context is of API version {version}, the session of {self._config.version}: make it anew"
+            )
 
     def _check_id(self, id: str) -> str:
         if not id:

@@ -17,16 +17,14 @@ from typing import Final, Literal, TypeAlias, final
 from attrs import field, frozen
 
 from cartesia_proto.errors import LocalProtocolError
-
-CAPACITY: Final = 64 * 1024
-"""Bytes of the buffer to begin with: as much as asyncio and trio read at once, and ten audio chunks."""
-
-BUSY: Final = 256 * 1024
-"""Bytes of the buffer of a peer that fills it: a quarter of the reads that `CAPACITY` needs. Our choice: on asyncio a
-chunk of 4 KiB took 14 µs instead of 18, measured once, and larger ones were not tried."""
+from cartesia_proto.wire.link import BUSY
 
 ROOM: Final = 16 * 1024
 """The least that is offered to be received into: the most a TLS record holds (RFC 8446 section 5.1), 16 KiB."""
+
+CAPACITY: Final = 2 * ROOM
+"""Bytes of the buffer to begin with, so what an idle connection holds: room for a record behind a frame that is not yet
+whole, if that is no longer than a record; of a peer that fills it, the buffer doubles up to `BUSY`."""
 
 KEPT: Final = 1024 * 1024
 """A buffer grown larger than this is let go once it is no longer needed; our choice."""

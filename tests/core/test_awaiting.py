@@ -4,7 +4,7 @@ import json
 import math
 from collections import deque
 from collections.abc import Callable, Coroutine
-from contextlib import AbstractContextManager, AsyncExitStack, suppress
+from contextlib import AsyncExitStack, suppress
 from typing import Never, TypedDict, TypeVar, final
 
 import pytest
@@ -109,9 +109,7 @@ class Loopback:
     async def change(self, change: Callable[[float], set[str]]) -> None:
         change(102.0)
 
-    async def next(
-        self, id: str, take: Callable[[], T | None], alone: AbstractContextManager[None], first: Step[None] | None
-    ) -> T:
+    async def next(self, id: str, take: Callable[[], T | None], alone: Alone, first: Step[None] | None) -> T:
         with alone:
             if first is not None:
                 with suppress(ContextEnded):
@@ -274,6 +272,26 @@ def test_the_whole_audio_of_a_failure() -> None:
     with pytest.raises(Exception, match="data"):
         run(context.whole())
     assert multiplexer.heard() == []
+
+
+def test_the_whole_audio_of_a_failure_that_comes_with_it() -> None:
+    """Together with the last of the audio: what is raised is why it failed, and not only that it is over."""
+    ws, multiplexer = _loopback()
+    context = ws.context(**SETTINGS, context_id="a")
+    run(context.finish("Hello"))
+    for message in (_chunk(b"ab"), {"type": "error", "message": "Broken", "context_id": "a"}):
+        multiplexer.server.send_text(json.dumps(message))
+    multiplexer.connected().receive_data(multiplexer.server.data_to_send(), 101.0)
+    with pytest.raises(ApiError, match="Broken"):
+        run(context.whole())
+
+
+def test_the_rest_of_the_audio() -> None:
+    """What was read before is not among it."""
+    ws, _ = _loopback(_chunk(b"ab"), _chunk(b"cd"), _done())
+    context = ws.send(**SETTINGS, transcript="Hello", context_id="a")
+    assert run(context.__anext__()).audio == b"ab"
+    assert run(context.whole()) == Audio(b"cd", RAW)
 
 
 def test_nobody_there() -> None:

@@ -1,27 +1,38 @@
 """What users of blocking clients say and hear, over a multiplexer that waits for nothing."""
 
+import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import nullcontext
+from itertools import islice
 from random import Random
-from typing import Final
+from types import FrameType
+from typing import Final, TypeVar
 
 import pytest
 
+from cartesia_proto import contexts, conversation
 from cartesia_proto.audio.formats import RawFormat
 from cartesia_proto.blocking import Ready, Saying, Step, Taking, TTSWebSocket
-from cartesia_proto.codecs.events import AudioChunk, Done, SpeechEvent
+from cartesia_proto.codecs.events import AudioChunk, Done
 from cartesia_proto.codecs.json import dumps, encode_base64, loads
 from cartesia_proto.config import Config, Limits
+from cartesia_proto.contexts import Alone
 from cartesia_proto.conversation import TTSConversation, handshake_outcome
 from cartesia_proto.credentials import ApiKey
 from cartesia_proto.errors import ConnectError, ConnectionLost, JsonValue, LocalProtocolError
 from cartesia_proto.http import Headers, Request, Response
+from cartesia_proto.sessions import inboxes
 from cartesia_proto.sessions.events import Cancelled, ContextEnded
 from cartesia_proto.sessions.settings import ContextSettings
 from cartesia_proto.sessions.states import State
 from cartesia_proto.wire.frames import TextMessage
 from cartesia_proto.wire.http1 import RequestHead, ServerLink
 from cartesia_proto.wire.websocket import ClientWebSocketLink, ServerWebSocketLink
+
+T = TypeVar("T")
+
+WHERE_EVENTS_PASS: Final = {contexts.__file__, conversation.__file__, inboxes.__file__}
+"""The files of what takes them, apart from turns and waiting."""
 
 FORMAT: Final = RawFormat("pcm_s16le", 8000)
 SETTINGS: Final[ContextSettings] = {"model_id": "sonic-3", "voice": "v", "output_format": FORMAT}
@@ -91,13 +102,21 @@ class FakeMultiplexer:
         change(2.0)
         self._exchange()
 
-    def next(self, id: str, take: Taking, alone: AbstractContextManager[None], first: Step | None) -> list[SpeechEvent]:
-        with alone:
+    def next(self, id: str, take: Taking[T], alone: Alone, first: Step | None) -> T:
+        alone.__enter__()
+        try:
             if first is not None:
                 first()
             taken = take()
             assert taken is not None, "nobody will ever say more"
             return taken
+        finally:
+            alone.taken = False
+
+    def tear(self) -> None:
+        """Give the connection up, as after an interruption in a turn."""
+        self._conversation.close(1.0)
+        self._conversation.send_failed(1.0)
 
     def _exchange(self) -> None:
         self._server.receive_data(self._link.data_to_send(), 1.0)
@@ -260,6 +279,61 @@ def test_leaving(multiplexer: FakeMultiplexer, websocket: TTSWebSocket) -> None:
         context.push("a")
     assert list(context) == []
     assert multiplexer.said[1:] == [{"context_id": context.id, "cancel": True}]
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_reading_that_is_interrupted(*, done: bool) -> None:
+    """Wherever it is: nothing comes twice, and at most the event is lost that was just being handed out."""
+    place = 0
+    while read_interrupted(place, done=done) is not None:
+        place += 1
+    assert place > 20
+
+
+def read_interrupted(place: int, *, done: bool) -> str | None:
+    """Read what arrived at once, interrupted at one place; answers as `strike`."""
+    multiplexer = FakeMultiplexer()
+    context = TTSWebSocket(multiplexer, Config(credentials=ApiKey("k")), Random(1).random).context(**SETTINGS)
+    for text in "abcd":
+        context.push(text)
+    if done:
+        context.finish()
+    heard: list[bytes] = []
+    after = strike(lambda: heard.extend(event.audio for event in islice(context, 4)), place)
+    multiplexer.tear()
+    with nullcontext() if done else pytest.raises(ConnectionLost):
+        heard.extend(event.audio for event in context)
+    expected = [audio_of(text) for text in "abcd"]
+    assert heard == [audio for audio in expected if audio in heard]
+    assert len(expected) - len(heard) == (after == "popleft")
+    assert isinstance(context.terminal, Done) is done
+    return after
+
+
+def strike(work: Callable[[], object], place: int) -> str | None:
+    """Do some work, interrupted at one place where events pass; after what, if it is C's, or None without such a place.
+
+    As CPython handles signals: where a function begins, and after one of C has returned.
+    """
+    places, after = 0, ""
+
+    def profile(frame: FrameType, event: str, function: object) -> None:
+        nonlocal places, after
+        if frame.f_code.co_filename in WHERE_EVENTS_PASS and event in ("call", "c_return"):
+            places += 1
+            if places > place:
+                after = getattr(function, "__name__", "")
+                raise KeyboardInterrupt
+
+    before = sys.getprofile()
+    sys.setprofile(profile)
+    try:
+        work()
+    except KeyboardInterrupt:
+        return after
+    finally:
+        sys.setprofile(before)
+    return None
 
 
 def test_no_connection(multiplexer: FakeMultiplexer, websocket: TTSWebSocket) -> None:

@@ -1,8 +1,7 @@
 """What clients share: how one is derived from another, and what hangs on it."""
 
 from collections import deque
-from collections.abc import Callable, Coroutine
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Never, TypeVar, final
 
 import pytest
@@ -13,9 +12,8 @@ from cartesia_proto.audio.formats import RawFormat
 from cartesia_proto.awaiting import AsyncTTSWebSocket, AsyncTTSWebSocketContext, Saying, Step
 from cartesia_proto.blocking import Ready, Taking, TTSWebSocket, TTSWebSocketContext
 from cartesia_proto.blocking import Saying as BlockingSaying
-from cartesia_proto.call import AsyncStream, Call, PageCall, Stream, StreamCall
-from cartesia_proto.clients import AwaitingClient, BlockingClient, Shared, check_ways_out
-from cartesia_proto.codecs.events import SpeechEvent
+from cartesia_proto.call import AsyncStream, Awaiting, Call, PageCall, Stream, StreamCall
+from cartesia_proto.clients import AwaitingClient, BlockingClient, PageList, Shared, check_opener, check_ways_out
 from cartesia_proto.config import Config
 from cartesia_proto.contexts import Alone
 from cartesia_proto.conversation import TTSConversation, WebSocketOptions
@@ -61,12 +59,17 @@ class _Multiplexer:
 
 @final
 class _Client(AwaitingClient):
-    """One that says what it is asked."""
+    """One that says what it is asked.
 
-    __slots__ = ("connections", "options")
+    Attributes:
+        closed: how often it was.
+    """
+
+    __slots__ = ("closed", "connections", "options")
 
     def __init__(self, config: Config) -> None:
         super().__init__(config, half)
+        self.closed = 0
         self.connections = object()
         self.options: list[WebSocketOptions] = []
 
@@ -83,6 +86,9 @@ class _Client(AwaitingClient):
 
     def run_pages(self, call: PageCall[T]) -> AsyncPages[T]:
         raise _AskedError(call)
+
+    async def aclose(self) -> None:
+        self.closed += 1
 
     def _multiplexer(self, options: WebSocketOptions) -> _Multiplexer:
         self.options.append(options)
@@ -108,9 +114,7 @@ class _BlockingMultiplexer:
     def change(self, change: Callable[[float], set[str]]) -> None:
         raise NotImplementedError
 
-    def next(
-        self, id: str, take: Taking, alone: AbstractContextManager[None], first: Callable[[], None] | None
-    ) -> list[SpeechEvent]:
+    def next(self, id: str, take: Taking[T], alone: Alone, first: Callable[[], None] | None) -> T:
         raise NotImplementedError
 
 
@@ -176,6 +180,14 @@ def test_a_client_is_its_own_runner() -> None:
     assert caught.value.args == (Voices.list(),)
 
 
+def test_leaving_an_awaiting_client() -> None:
+    """It is closed."""
+    client = _Client(Config())
+    with pytest.raises(StopIteration):
+        client.__aexit__(None, None, None).__await__().__next__()
+    assert client.closed == 1
+
+
 def test_other_defaults_on_the_same_connections() -> None:
     """What is not given stays; the first client is as it was."""
     client = _Client(Config(timeout=5.0))
@@ -215,6 +227,68 @@ def test_what_is_shared_is_made_once() -> None:
     assert not made
     assert [shared(), shared()] == [made[1]] * 2
     assert len(made) == 2
+
+
+def test_what_is_shared_is_closed() -> None:
+    """Whoever closes gets what there is to be closed, and nobody anything later."""
+    shared: Shared[object] = Shared(object)
+    one = shared()
+    for _ in range(2):
+        assert shared.close() is one
+        with pytest.raises(LocalProtocolError, match="the client is closed: make another"):
+            shared()
+
+
+def test_what_is_shared_is_closed_before_it_is_made() -> None:
+    """Then it never is."""
+    made: list[int] = []
+    shared: Shared[None] = Shared(lambda: made.append(1))
+    for _ in range(2):
+        assert shared.close() is None
+        with pytest.raises(LocalProtocolError, match="the client is closed: make another"):
+            shared()
+    assert not made
+
+
+def test_what_is_shared_is_closed_while_it_is_made() -> None:
+    """By another thread or a signal handler: nobody gets it."""
+
+    def make() -> object:
+        assert shared.close() is None
+        return object()
+
+    shared: Shared[object] = Shared(make)
+    for _ in range(2):
+        with pytest.raises(LocalProtocolError, match="the client is closed: make another"):
+            shared()
+
+
+def test_a_list_of_pages() -> None:
+    """Iterating it begins a walk, each time anew; awaiting it fetches the first page."""
+    client = _Client(Config())
+    call = Voices.list()
+    walks: list[tuple[Awaiting, object]] = []
+
+    async def walk(client: Awaiting, call: PageCall[T]) -> AsyncIterator[T]:
+        walks.append((client, call))
+        return
+        yield
+
+    pages = PageList(client, call, walk)
+    for number in range(2):
+        with pytest.raises(StopAsyncIteration):
+            aiter(pages).__anext__().__await__().__next__()
+        assert walks[number] == (client, call)
+    with pytest.raises(_AskedError) as caught:
+        pages.__await__()
+    assert caught.value.args == (call.page(),)
+
+
+def test_an_opener_and_ways_out() -> None:
+    """An opener connects by itself; the message names what excludes it."""
+    check_opener(proxy=None, connect=None)
+    with pytest.raises(LocalProtocolError, match="proxy and opener exclude each other"):
+        check_opener(connect=None, proxy="")
 
 
 def test_two_ways_out() -> None:

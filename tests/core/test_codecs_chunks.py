@@ -1,7 +1,10 @@
 """The hot path takes exactly the usual chunks, and leaves everything else to the plain path."""
 
+import gc
 import json
 from itertools import permutations
+from typing import SupportsIndex
+from weakref import ref
 
 import pytest
 
@@ -117,6 +120,29 @@ def test_judges_the_rest_as_strictly() -> None:
         parse_events(message)
 
 
+class Searched(bytes):
+    """Bytes that note from where on they are searched."""
+
+    begun: list[SupportsIndex | None]
+
+    def find(self, sub: object, start: SupportsIndex | None = 0, end: SupportsIndex | None = None, /) -> int:
+        """Search for other bytes."""
+        assert isinstance(sub, bytes)
+        self.begun.append(start)
+        return super().find(sub, start, end)
+
+
+@pytest.mark.parametrize("message", [b"{}", b'{"a":"b"}', b'{"data":1}', b'{"data":"', b'{"data": "', b'{"data":"AA"}'])
+def test_only_the_message_itself_is_searched(message: bytes) -> None:
+    """However much stands before it in a buffer: else many small ones would cost the square of their number."""
+    text = Searched(b'{"data":"AAAA"}' * 9 + message)
+    text.begun = []
+    start = len(text) - len(message)
+    assert ChunkReader().read(text, memoryview(text), start, len(text)) is None
+    assert text.begun
+    assert all(isinstance(place, int) and place >= start for place in text.begun)
+
+
 # A chunk that is written as the one before.
 
 
@@ -168,6 +194,38 @@ def test_a_step_time_written_twice() -> None:
 
 
 @pytest.mark.parametrize(
+    "members",
+    [
+        b'"data":"AAAA","step_time":%b,"step_time" :9.5',
+        b'"data":"AAAA","step_time" :%b,"step_time":9.5',
+        b'"step_time":%b,"data":"AAAA","step_time" :9.5',
+        b'"step_time" :%b,"data":"AAAA","step_time":9.5',
+        b'"data":"AAAA","flush_id":{"step_time":%b},"flush_id":3,"step_time" :9.5',
+        b'"flush_id":{"step_time":%b},"flush_id":3,"data":"AAAA","step_time":9.5',
+    ],
+)
+def test_a_step_time_written_in_two_ways(members: bytes) -> None:
+    """Neither a spelling nor a place hides one from the other: the one that counts is told, every time."""
+    usual = b'{"type":"chunk","done":false,"status_code":206,%b}'
+    messages = [usual % (members % time) for time in (b"1.5", b"2.5", b"3.5")]
+    chunks = read_all(*messages)
+    assert [chunk and chunk.step_time for chunk in chunks] == [9.5] * 3
+    assert [(chunk,) for chunk in chunks] == [parse_events(message) for message in messages]
+
+
+def test_no_audio_is_kept() -> None:
+    """What is remembered of a chunk is how it was written: it may have been long, and its connection lives on."""
+    reader, message = ChunkReader(), written("A" * 4000, "1.5")
+    for _ in range(2):
+        chunk = reader.read(message, memoryview(message), 0, len(message))
+        assert chunk is not None
+        held = ref(chunk)
+        del chunk
+        gc.collect()
+        assert held() is None
+
+
+@pytest.mark.parametrize(
     "step_time",
     [
         *("", " ", "x", "1.5,", "1.5}", "nan", "1_0.5", "01.5", "1.", ".5", "1e999", '"1"', "null", "[1.5]", "1.5 1.5"),
@@ -196,6 +254,9 @@ def test_what_is_no_step_time(step_time: str) -> None:
         written("AAAA", "1.5", end=',"data":"AAAA"}'),
         written("AAAA", "1.5")[:-70],
         written("AAAA", "1.5").replace(b'AAAA"', b"AAAA"),
+        written("", "1.5").replace(b'"",', b'",'),
+        written("AAAA", "1.5").replace(b'"flush_id":1', b'"flush_id":2'),
+        written("AAAA", "1.5").replace(b'"flush_id":1', b'"flush_id":x'),
         written("AAAA", "1.5").replace(b"false", b"true"),
     ],
 )
@@ -206,3 +267,10 @@ def test_what_is_not_quite_as_the_one_before(wrong: bytes) -> None:
     assert [*chunks, last] == [AudioChunk(b"\0\0\0", "turn-17", 1.5, 206, 1)] * 3
     assert chunk == read_chunk(wrong)
     assert chunk is None or parse_events(wrong) == (chunk,)
+
+
+def test_what_stands_behind_the_step_time() -> None:
+    """It is looked at every time, however long it is."""
+    message = b'{"type":"chunk","data":"AAAA","done":false,"status_code":206,"step_time":1.5,"context_id":"%b"}'
+    chunks = read_all(*(message % context for context in (b"a", b"a", b"b", b"a", b"b", b"b", b"a")))
+    assert [chunk and chunk.context_id for chunk in chunks] == ["a", "a", "b", "a", "b", "b", "a"]

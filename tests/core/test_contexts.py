@@ -50,7 +50,7 @@ class Context(ConversationContext):
 
     def open(self, conversation: TTSConversation) -> TTSConversation:
         """Open it."""
-        self._check_not_cancelled()
+        self._check_not_over()
         return self._open(conversation)
 
     def push(self, conversation: TTSConversation, transcript: str, now: float = 101.0) -> None:
@@ -107,8 +107,8 @@ class Context(ConversationContext):
         self._check_sent()
 
     def take(self) -> SpeechEvent | None:
-        """Read."""
-        return self._take()
+        """Read, as transports do it."""
+        return self._taken.popleft() if self._arrived() else None
 
     def take_all(self) -> list[SpeechEvent]:
         """Read everything."""
@@ -249,7 +249,7 @@ def test_a_connection_that_is_torn_while_a_context_is_opened() -> None:
     context = Context(context_id="a")
     conversation.adopt(context, context.inner)
     conversation.close(101.0)
-    with pytest.raises(ContextEnded, match="a is failed, before it began"):
+    with pytest.raises(ContextEnded, match="a is failed: it was over before it began"):
         context.open(conversation)
     with pytest.raises(ConnectionLost):
         context.take_all()
@@ -398,6 +398,22 @@ def test_a_failure_is_raised_once() -> None:
     with pytest.raises(ConnectionLost):
         none.take_all()
     assert none.take_all() == []
+
+
+@pytest.mark.parametrize("reading", [True, False])
+def test_leaving_before_a_failure_was_heard(*, reading: bool) -> None:
+    """Whoever has left hears nothing more, whether the events before it had been taken or not."""
+    conversation, server = _conversation()
+    context = Context(context_id="a")
+    context.push(conversation, "Hello")
+    _said(conversation, server, _chunk("a"), _chunk("a"))
+    conversation.receive_eof(102.0)
+    if reading:
+        assert context.take() == AudioChunk(b"ab", "a")
+    assert context.leave() == set()
+    for _ in range(2):
+        assert (context.take_all(), context.take(), context.heard_out) == ([], None, True)
+    assert isinstance(context.terminal, Failed)
 
 
 def test_lost_while_it_was_sent_to() -> None:

@@ -6,6 +6,7 @@ import math
 import sys
 import threading
 import tracemalloc
+from collections import deque
 from collections.abc import Callable
 from types import FrameType
 from typing import TypedDict, final
@@ -16,7 +17,7 @@ from cartesia_proto.audio.formats import RawFormat
 from cartesia_proto.codecs.events import AudioChunk, Done, FlushDone
 from cartesia_proto.codecs.json import encode_base64
 from cartesia_proto.config import INBOX_BYTES, Config, Limits
-from cartesia_proto.conversation import TTSConversation, WebSocketOptions, handshake_outcome, speech_or_end
+from cartesia_proto.conversation import TTSConversation, WebSocketOptions, handshake_outcome
 from cartesia_proto.errors import ConnectionLost, JsonValue, LocalProtocolError, TimeoutError
 from cartesia_proto.flow import Attempt, Failure
 from cartesia_proto.http import Headers, Request, Response
@@ -96,7 +97,14 @@ class Talk:
 
 
 def _chunk(id: str, audio: bytes = b"ab") -> dict[str, JsonValue]:
-    return {"type": "chunk", "context_id": id, "data": encode_base64(audio)}
+    """A chunk of the usual shape, so it is read where it lies."""
+    data = encode_base64(audio)
+    return {"type": "chunk", "context_id": id, "data": data, "done": False, "status_code": 206, "step_time": 1.5}
+
+
+def _audio(id: str, audio: bytes = b"ab") -> AudioChunk:
+    """The same, as its reader gets it."""
+    return AudioChunk(audio, id, 1.5, 206)
 
 
 def _done(id: str) -> dict[str, JsonValue]:
@@ -184,13 +192,13 @@ def test_a_context_from_end_to_end() -> None:
     assert talk.said(_chunk("a"), {"type": "flush_done", "context_id": "a", "flush_done": True}) == {"a"}
     assert conversation.waiting_bytes > 0
     audio, flushed = conversation.take_all(context)
-    assert audio == AudioChunk(b"ab", "a")
+    assert audio == _audio("a")
     assert isinstance(flushed, FlushDone)
     assert talk.said(_chunk("b"), _done("a")) == {"a", "b"}
     assert conversation.take_all(context) == [Done("a")]
     assert conversation.take_all(context) == []
     assert talk.said(_done("b"), _chunk("a")) == {"b"}
-    assert conversation.take_all(other) == [AudioChunk(b"ab", "b"), Done("b")]
+    assert conversation.take_all(other) == [_audio("b"), Done("b")]
     assert conversation.take_all(other) == []
     assert (conversation.waiting_bytes, conversation.idle, conversation.over) == (0, True, False)
 
@@ -200,9 +208,31 @@ def test_everything_that_waits_at_once() -> None:
     talk = Talk()
     (context,) = talk.begin("a")
     talk.said(_chunk("a"), _chunk("a"))
-    assert talk.conversation.take_all(context) == [AudioChunk(b"ab", "a")] * 2
+    assert talk.conversation.take_all(context) == [_audio("a")] * 2
     talk.said(_done("a"))
     assert talk.conversation.take_all(context) == [Done("a")]
+
+
+def test_handing_over() -> None:
+    """As taking, but the reader has the events before they are let go of here; nothing is handed over in vain."""
+    talk, handed = Talk(), list[list[ContextEvent]]()
+    conversation = talk.conversation
+    (context,) = talk.begin("a")
+
+    def keep(events: deque[ContextEvent]) -> None:
+        assert conversation.waiting_bytes > 0
+        handed.append([*events])
+
+    conversation.hand_over(context, keep)
+    talk.said(_chunk("a"))
+    conversation.hand_over(context, keep)
+    assert (handed, conversation.waiting_bytes) == ([[_audio("a")]], 0)
+    talk.said(_chunk("a"), _done("a"))
+    conversation.hand_over(context, keep)
+    conversation.hand_over(context, keep)
+    assert (handed[1:], conversation.waiting_bytes) == ([[_audio("a"), Done("a")]], 0)
+    with pytest.raises(LocalProtocolError, match="was used before"):  # and not that it was not read to its end
+        conversation.open(talk, **SETTINGS, context_id="a")
 
 
 def test_received_elsewhere() -> None:
@@ -212,7 +242,7 @@ def test_received_elsewhere() -> None:
     talk.server.send_text(json.dumps(_chunk("a")))
     talk.server.send_bytes(json.dumps(_done("a")).encode())
     assert talk.conversation.receive_data(talk.server.data_to_send(), 101.0) == {"a"}
-    assert talk.conversation.take_all(context) == [AudioChunk(b"ab", "a"), Done("a")]
+    assert talk.conversation.take_all(context) == [_audio("a"), Done("a")]
 
 
 def test_misuse_sends_nothing() -> None:
@@ -273,10 +303,10 @@ def test_a_reader_too_slow() -> None:
     assert talk.said(*[_chunk("a", bytes(100))] * 3, _chunk("b")) == {"a", "b"}
     assert talk.heard() == [{"context_id": "a", "cancel": True}]
     *before, last = talk.conversation.take_all(slow)
-    assert before == [AudioChunk(bytes(100), "a")] * 2
+    assert before == [_audio("a", bytes(100))] * 2
     assert isinstance(last, Failed)
     assert "inbox" in str(last.error)
-    assert talk.conversation.take_all(quick) == [AudioChunk(b"ab", "b")]
+    assert talk.conversation.take_all(quick) == [_audio("b")]
     assert quick.state is State.OPEN
 
 
@@ -393,7 +423,7 @@ def test_a_context_of_another_session() -> None:
     assert talk.said(_chunk("a"), _done("a")) == {"a"}
     with pytest.raises(LocalProtocolError, match="'a' is in use: it was not yet read"):
         talk.conversation.adopt(talk, again)
-    assert talk.conversation.take_all(context) == [AudioChunk(b"ab", "a"), Done("a")]
+    assert talk.conversation.take_all(context) == [_audio("a"), Done("a")]
     assert again.state is State.NEW
 
 
@@ -409,7 +439,7 @@ def test_an_id_whose_reader_is_gone() -> None:
     gc.collect()
     (again,) = talk.begin("a")
     talk.said(_chunk("a"))
-    assert conversation.take_all(again) == [AudioChunk(b"ab", "a")]
+    assert conversation.take_all(again) == [_audio("a")]
 
 
 def test_messages_that_come_with_the_handshake() -> None:
@@ -440,7 +470,7 @@ def test_an_id_that_is_used_again() -> None:
     assert conversation.take_all(early) == []
     assert conversation.cancel(early, 102.0) == set()
     assert talk.said(_done("a")) == {"a"}
-    assert conversation.take_all(late) == [AudioChunk(b"ab", "a"), Done("a")]
+    assert conversation.take_all(late) == [_audio("a"), Done("a")]
 
 
 def _work(ask: Callable[[Talk], object], talk: Talk) -> tuple[int, int]:
@@ -570,19 +600,6 @@ def test_nothing_is_timed() -> None:
     talk = Talk(WebSocketOptions(ping_interval=math.inf))
     talk.begin("a")
     assert talk.conversation.deadline() is None
-
-
-# What readers are told.
-
-
-def test_speech_or_end() -> None:
-    """Events as they are, None at the end, and a failure's error."""
-    chunk = AudioChunk(b"ab", "a")
-    assert speech_or_end(chunk) is chunk
-    ends: list[ContextEvent] = [Done("a"), Cancelled("a")]
-    assert [speech_or_end(end) for end in ends] == [None, None]
-    with pytest.raises(ConnectionLost, match="gone"):
-        speech_or_end(Failed("a", ConnectionLost("gone")))
 
 
 def test_the_default_limit() -> None:

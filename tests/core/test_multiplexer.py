@@ -1,16 +1,20 @@
 """The connections of one blocking WebSocket: who makes them, who is told, and what a cancel or a close ends."""
 
+import sys
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import suppress
 from random import Random
+from types import FrameType
 from typing import Final, TypeVar
 
 import pytest
 
+from cartesia_proto import contexts
 from cartesia_proto.audio.formats import RawFormat
 from cartesia_proto.codecs.events import FlushDone
 from cartesia_proto.codecs.json import dumps
 from cartesia_proto.config import Config, Limits
+from cartesia_proto.contexts import Alone
 from cartesia_proto.conversation import TTSConversation, handshake_outcome
 from cartesia_proto.credentials import ApiKey
 from cartesia_proto.errors import ConnectError, ConnectionLost, LocalProtocolError
@@ -307,15 +311,40 @@ def test_what_is_said_is_checked_once_it_is_written() -> None:
 
 
 def test_taking() -> None:
-    """The first step comes before; without a connection there may be something too."""
+    """The first step comes before; without a connection there may be something too, and is: it is not waited for."""
     stage = Stage(None)
-    assert stage.multiplexer.next("a", lambda: None, nullcontext(), None) == []
-    assert stage.multiplexer.next("a", lambda: [CHUNK], nullcontext(), stage.say) == [CHUNK]
+    assert stage.multiplexer.next("a", lambda: False, Alone("a"), None) is False
+    with pytest.raises(AssertionError, match="never was a connection"):
+        stage.multiplexer.next("a", lambda: None, Alone("a"), None)
+    assert stage.multiplexer.next("a", lambda: [CHUNK], Alone("a"), stage.say) == [CHUNK]
     assert len(stage.dials) == 1
     stage.pump().server.ping(b"?")
     reads = stage.pump().reads
-    taken = stage.multiplexer.next("a", lambda: [CHUNK] if stage.pump().reads > reads else None, nullcontext(), None)
+    taken = stage.multiplexer.next("a", lambda: [CHUNK] if stage.pump().reads > reads else None, Alone("a"), None)
     assert taken == [CHUNK]
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_an_interruption_while_something_is_taken(place: int) -> None:
+    """Wherever it strikes, where a function begins, as it does in CPython: others may read afterwards."""
+    stage, alone, places = Stage(None), Alone("a"), 0
+
+    def profile(frame: FrameType, event: str, _: object) -> None:
+        nonlocal places
+        if frame.f_code.co_filename in (contexts.__file__, __file__) and event == "call":
+            places += 1
+            if places > place:
+                raise KeyboardInterrupt
+
+    before = sys.getprofile()
+    sys.setprofile(profile)
+    try:
+        with suppress(KeyboardInterrupt):
+            stage.multiplexer.next("a", lambda: [CHUNK], alone, None)
+    finally:
+        sys.setprofile(before)
+    assert places > 0
+    assert not alone.taken
 
 
 def test_running_until_the_end() -> None:
@@ -437,7 +466,7 @@ def test_changes_on_a_connection() -> None:
     stage.say()
     context, pump = stage.context, stage.pump()
     assert context is not None
-    reading = stage.held(lambda: stage.multiplexer.next("a", lambda: None, nullcontext(), None))
+    reading = stage.held(lambda: stage.multiplexer.next("a", lambda: None, Alone("a"), None))
     next(reading)
     stage.multiplexer.change(lambda now: pump.traffic.conversation.cancel(context, now))
     assert not pump.traffic.unsent
@@ -487,7 +516,7 @@ def test_after_an_interruption_in_a_turn() -> None:
     first, context = stage.pump(), stage.context
     assert context is not None
     reading = stage.held(
-        lambda: stage.multiplexer.next("a", lambda: [CHUNK] if context.terminal else None, nullcontext(), None)
+        lambda: stage.multiplexer.next("a", lambda: [CHUNK] if context.terminal else None, Alone("a"), None)
     )
     next(reading)
     first.traffic.unsent += b"half of a fra"

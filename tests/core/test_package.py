@@ -1,8 +1,11 @@
 """The names the package hands out: all of them there, the rarer ones imported when first asked for."""
 
+import ast
 import importlib
+import importlib.util
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -30,6 +33,37 @@ def test_unknown_name() -> None:
     name = "Cartesia"
     with pytest.raises(AttributeError, match="module 'cartesia_proto' has no attribute 'Cartesia'"):
         getattr(cartesia_proto, name)
+
+
+def offered(package: str) -> set[str]:
+    """The names that a package's source hands out: imported under their own name, at once or for type checkers."""
+    source = importlib.util.find_spec(package)
+    assert source is not None
+    assert source.origin is not None
+    tree = ast.parse(Path(source.origin).read_text("utf-8"))
+    imported = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module is not None]
+    names = {alias.asname or alias.name for node in imported for alias in node.names}
+    return names - {"TYPE_CHECKING", "on_demand", "__version__"}
+
+
+@pytest.mark.parametrize("package", ["cartesia_proto", "cartesia_urllib", "cartesia_asyncio", "cartesia_trio"])
+def test_what_is_offered_is_said(package: str) -> None:
+    """By ``__all__``, which ``import *`` obeys, and by `dir`, before any of it is imported; and all of it is there."""
+    said: list[str] = importlib.import_module(package).__all__
+    assert set(said) == offered(package)
+    assert len(said) == len(set(said))
+    code = f"""
+import {package}
+later = set({package}.__all__) - set(vars({package}))
+print(len(later), set({package}.__all__) <= set(dir({package})))
+from {package} import *
+print(set({package}.__all__) - set(globals()), "import_module" in globals())
+"""
+    command = [sys.executable, "-I", "-c", code]
+    ran = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)  # noqa: S603 - as this one
+    later, complete, missing, stray = ran.stdout.split()
+    assert int(later) > 0
+    assert (complete, missing, stray) == ("True", "set()", "False")
 
 
 def test_imported_names_are_public() -> None:

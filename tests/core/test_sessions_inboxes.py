@@ -1,5 +1,7 @@
 """Events waiting for readers: bounded in bytes, in order, and never without an end."""
 
+from collections import deque
+
 import pytest
 
 from cartesia_proto.codecs.events import AudioChunk, Done, FlushDone, PhonemeTimestamps, UnknownEvent, WordTimestamps
@@ -57,6 +59,25 @@ def test_the_bound() -> None:
     assert inboxes.put([_chunk(0)]) == ["a"]
 
 
+def test_handing_over() -> None:
+    """A queue is given away whole, before it is let go of; the next one begins at nothing."""
+    inboxes, handed = _inboxes(2 * (EVENT_BYTES + 10)), list[deque[ContextEvent]]()
+
+    def keep(events: deque[ContextEvent]) -> None:
+        assert inboxes.waiting > 0
+        handed.append(events)
+
+    assert not inboxes.hand_over("other", keep)
+    assert not inboxes.hand_over("a", keep)
+    inboxes.put([_chunk(10), _chunk(10)])
+    assert not inboxes.hand_over("a", keep)
+    assert inboxes.put([_chunk(10), _chunk(9), Done("a")]) == []
+    assert [[*events] for events in handed] == [[_chunk(10), _chunk(10)]]
+    assert inboxes.hand_over("a", keep)
+    assert [*handed[1]] == [_chunk(10), _chunk(9), Done("a")]
+    assert inboxes.waiting == 0
+
+
 def test_opening_anew() -> None:
     """An id that is used again begins with nothing."""
     inboxes = _inboxes(10_000, "a", "b")
@@ -82,6 +103,24 @@ def test_overflow() -> None:
     assert inboxes.put([_chunk(0), Done("a")]) == []
     assert inboxes.take("a") is None
     assert inboxes.take_all("b") == [_chunk(1, "b"), Done("b")]
+    assert inboxes.waiting == 0
+
+
+def test_what_waits_after_an_overflow() -> None:
+    """The failure counts like any event, and nothing is left of it once it is taken, one by one or at once."""
+    inboxes = _inboxes(EVENT_BYTES + 10, "a", "b")
+    waiting = [inboxes.waiting]
+    for id in "ab":
+        assert inboxes.put([_chunk(10, id)] * 2) == [id]
+        waiting.append(inboxes.waiting)
+    first, both = waiting[1:]
+    assert first > 2 * EVENT_BYTES + 10
+    assert both == 2 * first
+    assert inboxes.take("a") == _chunk(10)
+    assert inboxes.waiting == both - (EVENT_BYTES + 10)
+    assert isinstance(inboxes.take("a"), Failed)
+    assert inboxes.waiting == first
+    inboxes.take_all("b")
     assert inboxes.waiting == 0
 
 

@@ -16,6 +16,7 @@ NEEDED: dict[str, object] = {"model_id": "m", "voice": "v", "output_format": S16
 def test_the_least() -> None:
     """Three settings are needed; what is left out or None is not sent."""
     locked = lock_settings("2026-08-14", {**NEEDED, "language": None, "context_id": None, "stall_timeout": None})
+    assert locked.version == "2026-08-14"
     assert locked.fields == {"model_id": "m", "voice": {"id": "v"}, "output_format": S16_ON_WIRE}
     assert (locked.format, locked.context_id, locked.stall_timeout) == (S16, None, None)
 

@@ -543,6 +543,16 @@ def test_a_context_that_is_not_adopted(session: TTSSession, message: str) -> Non
     assert len(session.open_contexts) == count
 
 
+def test_a_context_of_another_version() -> None:
+    """What it says was written for that one, and would not be understood here: it stays where it is."""
+    before, session = TTSSession(Config(version="2024-06-10"), half), TTSSession(Config(version="2026-08-14"), half)
+    context = before.context(**SETTINGS)
+    assert context.version == "2024-06-10"
+    with pytest.raises(LocalProtocolError, match="of API version 2024-06-10, the session of 2026-08-14"):
+        session.adopt(context)
+    assert (before.open_contexts, session.open_contexts) == ((context,), ())
+
+
 @pytest.mark.parametrize("end", [False, True])
 def test_a_context_that_has_begun_is_not_adopted(*, end: bool) -> None:
     """Its session alone knows what was said on it, or that it is over."""
@@ -563,6 +573,16 @@ def test_a_context_whose_opening_was_interrupted() -> None:
     later = _session()
     later.adopt(context)
     assert (before.idle, session.idle, later.open_contexts) == (True, True, (context,))
+
+
+def test_cancelling_a_context_whose_opening_was_interrupted() -> None:
+    """Cancelling never raises; the id is used up in the session that it belongs to."""
+    before, session = _session(), _session()
+    context = before.context(**SETTINGS, context_id="a")
+    context.join(session)
+    assert context.cancel(1.0) == (None, Cancelled("a"))
+    with pytest.raises(LocalProtocolError, match="'a' was used before"):
+        session.context(**SETTINGS, context_id="a")
 
 
 def test_the_handshake() -> None:

@@ -16,6 +16,7 @@ from cartesia_proto.wire.frames import (
     TextMessage,
     is_utf8,
 )
+from cartesia_proto.wire.link import BUSY
 
 LIMIT = 4 * 1024 * 1024
 
@@ -215,6 +216,34 @@ def test_small_messages_never_need_more_than_the_first_buffer() -> None:
         taken += len(texts(buffer)[0])
     assert taken == 100
     assert buffer.capacity == CAPACITY
+
+
+def test_an_idle_connection() -> None:
+    """It holds room for one TLS record behind a frame as long that is not yet whole, and no more."""
+    buffer = holding(b"\x81\x7e" + bytes(ROOM - 2))
+    assert (len(buffer.space()), buffer.capacity) == (ROOM, CAPACITY)
+    assert CAPACITY == 32 * 1024
+
+
+def test_a_peer_that_fills_the_buffer() -> None:
+    """It gets twice as much each time, up to an end; whoever does not fill it gets no more."""
+    buffer, offered = FrameBuffer(LIMIT), list[int]()
+    for missing in (1, 0, 1, 0, 0, 0, 1):
+        space = buffer.space()
+        offered.append(len(space))
+        buffer.filled(len(space) - missing)
+        buffer.take(len(buffer))
+    assert offered == [CAPACITY, CAPACITY, 2 * CAPACITY, 2 * CAPACITY, 4 * CAPACITY, BUSY, BUSY]
+    assert buffer.capacity == BUSY
+
+
+def test_what_waits_is_moved_into_a_larger_buffer() -> None:
+    """Nothing is lost where the end of a frame is still to come."""
+    text = b"x" * (CAPACITY + 1000)
+    buffer = holding(text_frame(b"y") + text_frame(text)[: CAPACITY - 3])
+    assert texts(buffer) == (["y"], "incomplete")
+    fill(buffer, text_frame(text)[CAPACITY - 3 :])
+    assert texts(buffer) == ([text.decode()], "incomplete")
 
 
 def test_memory_follows_what_arrives_not_what_is_declared() -> None:

@@ -2,6 +2,7 @@
 
 import math
 import pickle
+import tracemalloc
 
 import pytest
 
@@ -23,7 +24,7 @@ from cartesia_proto.wire.http1 import (
     ResponseHead,
     ServerLink,
 )
-from cartesia_proto.wire.link import LinkFailed
+from cartesia_proto.wire.link import BUSY, SPACE, LinkFailed
 
 GET = Request("GET", "http://api.test/x", Headers([("Authorization", "Bearer canary")]))
 POST = Request("POST", "http://api.test/x", Headers(), b"hello")
@@ -90,6 +91,44 @@ def test_receiving_into_the_links_own_space() -> None:
     assert sizes == [16, 64, 64, 256, 256, 256]
     assert link.receive_space() is space
     assert len(events(link)) == 7
+
+
+def receive(link: ClientLink, stream: bytes) -> list[int]:
+    """Receive bytes into the link's own space, as many at a time as there is space for; what was offered."""
+    offered: list[int] = []
+    while stream:
+        space = link.receive_space()
+        count = min(len(space), len(stream))
+        space[:count] = stream[:count]
+        link.received(count, 101.0)
+        stream = stream[count:]
+        offered.append(len(space))
+    return offered
+
+
+@pytest.mark.parametrize("end", [b"\r\n0\r\n\r\n", b"no end of a chunk"])
+def test_the_space_is_let_go_once_a_message_is_over(end: bytes) -> None:
+    """Well or badly: nothing is held while nothing is asked for. The next message begins as the first."""
+    link, stream = asked(), CHUNKED + b"%x\r\n" % BUSY + bytes(BUSY) + end
+    tracemalloc.start()
+    try:
+        offered = receive(link, stream)
+        assert tracemalloc.get_traced_memory()[0] > BUSY
+        assert isinstance(events(link)[-1], EndOfBody | LinkFailed)
+        assert tracemalloc.get_traced_memory()[0] < SPACE
+    finally:
+        tracemalloc.stop()
+    assert (offered[0], offered[-1]) == (SPACE, BUSY)
+    assert len(link.receive_space()) == SPACE
+
+
+def test_no_space_is_made_while_none_is_needed() -> None:
+    """A small exchange uses one; asking for it again makes no other."""
+    link = asked()
+    space = link.receive_space()
+    link.received(0, 101.0)
+    assert link.receive_space() is space
+    assert receive(link, OK) == [SPACE]
 
 
 def test_receiving_more_than_there_was_space_for() -> None:

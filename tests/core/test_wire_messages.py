@@ -9,7 +9,7 @@ import wsproto.events as heard
 from wsproto.connection import CLIENT, SERVER, Connection
 
 from cartesia_proto.wire.deflate import MOST_STREAMS, Deflate
-from cartesia_proto.wire.frames import BinaryMessage, FrameBuffer, TextMessage
+from cartesia_proto.wire.frames import CAPACITY, BinaryMessage, FrameBuffer, TextMessage
 from cartesia_proto.wire.messages import Ending, Message, MessageReader, PeerClosed, Told, Violation
 
 LIMIT = 1000
@@ -180,7 +180,7 @@ def test_a_declared_length_over_the_limit(fast_lane: bool, first: int) -> None:
     assert len(reading.messages) == 1
     ending = reading.take(bytes([first, 127]) + (1 << 60).to_bytes(8))
     assert ending == Violation(1009, f"a message is longer than the limit of {LIMIT} bytes")
-    assert reading.buffer.capacity == 64 * 1024
+    assert reading.buffer.capacity == CAPACITY
 
 
 @BOTH

@@ -312,6 +312,53 @@ def test_cancel_releases_a_reader(cancelled: str) -> None:
     run(main)
 
 
+def test_two_who_iterate() -> None:
+    """Over one context, while there are events at hand: one of them is told that it has one reader at a time."""
+
+    async def main(stage: Stage, nursery: trio.Nursery) -> None:
+        async with stage.client.tts.websocket() as ws:
+            peer = await stage.open(nursery, ws)
+            context = ws.context(**SETTINGS, context_id="a")
+            await context.push("Hello")
+            await peer.say(*(chunk("a", bytes([number, 0])) for number in range(9)))
+            heard, refused = [(await anext(context)).audio[0]], list[LocalProtocolError]()
+
+            async def read() -> None:
+                try:
+                    while len(heard) < 9:
+                        heard.append((await anext(context)).audio[0])
+                except LocalProtocolError as error:
+                    refused.append(error)
+
+            async with trio.open_nursery() as reading:
+                reading.start_soon(read)
+                reading.start_soon(read)
+            assert heard == [*range(9)]
+            assert ["one reader at a time" in str(error) for error in refused] == [True]
+            await context.cancel()
+
+    run(main)
+
+
+def test_cancelled_with_events_at_hand() -> None:
+    """In the checkpoint before one of them, or just after it, as chance has it: that one is heard, or none."""
+
+    async def main(stage: Stage, nursery: trio.Nursery) -> None:
+        async with stage.client.tts.websocket() as ws:
+            peer = await stage.open(nursery, ws)
+            for number in range(20):
+                context = ws.context(**SETTINGS, context_id=str(number))
+                await context.push("Hello")
+                await peer.say(*[chunk(context.id)] * 3)
+                await anext(context)
+                async with trio.open_nursery() as reading:
+                    reading.start_soon(context.cancel)
+                    assert await anext(context, None) in (AudioChunk(b"ab", context.id), None)
+                assert await context.receive_batch() == []
+
+    run(main)
+
+
 def test_run_reads_for_all() -> None:
     """It answers pings while nobody waits, and ends with the connection."""
 

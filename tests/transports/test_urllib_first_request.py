@@ -15,6 +15,8 @@ import pytest
 if TYPE_CHECKING:
     from tests.transports.conftest import Connection, Net
 
+pytestmark = pytest.mark.parametrize("net", ["clear"], indirect=True)
+
 BEGIN: Final = """
 import os, signal, sys, threading
 from cartesia_proto import Call
@@ -47,16 +49,56 @@ if child: assert os.waitpid(child, 0)[1] == 0
 """
 
 CLOSED: Final = """
+for name in ("select", "socket", "_socket"):
+    sys.modules[name] = None  # as where there are none
+before = set(sys.modules)
 client.close()
-try: ask()
-except Exception as error: print(error)
+client.with_options(timeout=5).close()
+print(set(sys.modules) - before)
 """
 
+REFUSED: Final = """
+client.close()
+settings = {"model_id": "m", "transcript": "t", "voice": "v"}
+settings["output_format"] = {"container": "raw", "encoding": "pcm_s16le", "sample_rate": 8000}
+for make in (ask, client.tts.websocket, lambda: client.tts.sse(**settings)):
+    try: make()
+    except Exception as error: print(type(error).__name__, error)
+"""
 
-def output(program: str, url: str) -> list[str]:
+INTERRUPTED: Final = """
+class Finder:
+    def find_spec(self, name, path, target=None):
+        if name == sys.argv[2]:
+            sys.meta_path.remove(self)
+            signal.raise_signal(signal.SIGINT)
+def attempt():
+    try: ask()
+    except BaseException as error: print(type(error).__name__, error)
+sys.meta_path.insert(0, Finder())
+signal.signal(signal.SIGINT, lambda *_: interrupt())
+"""
+
+CLOSING: Final = """
+interrupt = client.close
+attempt()
+attempt()
+"""
+
+RAISING: Final = """
+def interrupt(): raise KeyboardInterrupt("now")
+attempt()
+attempt()
+"""
+
+WAIT: Final = 60
+"""Seconds after which a program has failed; it takes a fraction of one."""
+
+
+def output(program: str, url: str, *arguments: str) -> list[str]:
     """The lines that a program says."""
-    command = [sys.executable, "-I", "-c", BEGIN + program, url]
-    ran = subprocess.run(command, capture_output=True, check=True, text=True)  # noqa: S603 - this very interpreter
+    command = [sys.executable, "-I", "-c", BEGIN + program, url, *arguments]
+    ran = subprocess.run(command, capture_output=True, check=True, text=True, timeout=WAIT)  # noqa: S603 - as this one
     return ran.stdout.splitlines()
 
 
@@ -85,7 +127,26 @@ def test_in_both_halves_of_a_fork(net: Net) -> None:
     assert output(FORK, server.url) == ["1", "1"]
 
 
+def test_closing_an_unused_client(net: Net) -> None:
+    """Nothing is imported for it, not even what some systems lack."""
+    assert output(CLOSED, net.serve_clear().url) == ["set()"]
+
+
 def test_after_closing(net: Net) -> None:
     """A client that was never used is closed like any other."""
     server = net.serve_clear()
-    assert output(CLOSED, server.url) == ["the client is closed: make another"]
+    assert output(REFUSED, server.url) == ["LocalProtocolError the client is closed: make another"] * 3
+
+
+@pytest.mark.parametrize("module", ["cartesia_urllib.sending", "cartesia_urllib.network", "h11", "h11._events"])
+def test_closed_by_a_signal_handler_in_the_middle_of_the_import(net: Net, module: str) -> None:
+    """The request that imports is refused, as is every later one."""
+    lines = output(INTERRUPTED + CLOSING, net.serve_clear().url, module)
+    assert lines == ["LocalProtocolError the client is closed: make another"] * 2
+
+
+@pytest.mark.parametrize("module", ["cartesia_urllib.sending", "cartesia_urllib.network", "h11", "h11._events"])
+def test_an_exception_in_the_middle_of_the_import(net: Net, module: str) -> None:
+    """The next request imports what is missing."""
+    server = net.serve_clear([net.response(200, b"1")])
+    assert output(INTERRUPTED + RAISING, server.url, module) == ["KeyboardInterrupt now", "1"]

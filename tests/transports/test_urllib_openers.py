@@ -389,7 +389,7 @@ def test_a_stream_is_closed_from_another_thread(clients: list[Cartesia], net: Ne
 
 
 def test_a_client_is_closed_while_a_stream_rests(clients: list[Cartesia], net: Net, openers: str) -> None:
-    """Its connection is closed at once, and the stream does not pretend to have come to its end."""
+    """Its connection is closed at once, and the stream says why it does not come to its end."""
     server = net.serve([b"HTTP/1.1 200 OK\r\nContent-Type: audio/pcm\r\nContent-Length: 100\r\n\r\n\1\0"])
     client = client_of(clients, net, server, openers)
     with client.call(SPEAK) as stream:
@@ -397,7 +397,7 @@ def test_a_client_is_closed_while_a_stream_rests(clients: list[Cartesia], net: N
         client.close()
         if openers == "own":
             server.wait_until_left()
-        with pytest.raises(IncompleteStream):
+        with pytest.raises(LocalProtocolError, match="the client is closed"):
             next(stream)
 
 

@@ -7,6 +7,19 @@ This package connects, reads, writes and sleeps. What is asked, retried and deco
 `cartesia_proto`.
 """
 
-from cartesia_asyncio.client import AsyncCartesia
+from typing import TYPE_CHECKING
 
-__all__ = ["AsyncCartesia"]
+from cartesia_asyncio.client import AsyncCartesia
+from cartesia_asyncio.pages import Walk
+from cartesia_proto.clients import PageList
+from cartesia_proto.names import on_demand
+
+if TYPE_CHECKING:
+    from cartesia_asyncio.connection import Connect
+    from cartesia_asyncio.stream import BodyStream
+else:
+    __getattr__, __dir__ = on_demand(
+        globals(), BodyStream="cartesia_asyncio.stream", Connect="cartesia_asyncio.connection"
+    )
+
+__all__ = ["AsyncCartesia", "BodyStream", "Connect", "PageList", "Walk"]

@@ -1,8 +1,9 @@
 """The client on asyncio.
 
 This module knows what a client is made of and how it runs each kind of call. It must not know any endpoint (`Api` has
-them), nor how bytes move (`connection` does). What carries a request is imported in `_network`, `run_call` and their
-like, so that it comes with the first request and not with the client.
+them), nor how bytes move (`connection` does). What carries a request is imported by the functions that need it
+(`network` in `__init__`, `run_call` and their like), so that it comes with the first request and not with the client.
+Nor is anything imported for annotations: `typing.get_type_hints` wants `ssl` and `Connect` in its `localns`.
 """
 
 import os
@@ -10,9 +11,9 @@ import random
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from cartesia_asyncio.pages import PageList
+from cartesia_asyncio.pages import Walk
 from cartesia_proto.call import Call, PageCall, StreamCall
-from cartesia_proto.clients import AwaitingClient, Shared, check_ways_out
+from cartesia_proto.clients import AwaitingClient, PageList, Shared, check_ways_out
 from cartesia_proto.config import configure
 from cartesia_proto.wire.proxy import choose_proxy
 
@@ -52,6 +53,10 @@ class AsyncCartesia(AwaitingClient):
             socket. Excludes `local_address`.
 
     The environment is read here, once.
+
+    What carries requests is imported with the first one: some tens of milliseconds in which no other task runs. A
+    program that minds imports `cartesia_asyncio.stream` when it starts, and `cartesia_asyncio.multiplexer` if it uses
+    WebSockets. What reads voices and other JSON still comes with the first of them.
 
     Raises:
         LocalProtocolError: an argument or a variable is malformed; the message names it and never shows a secret.
@@ -111,7 +116,8 @@ class AsyncCartesia(AwaitingClient):
         """Answer with a stream that has not been sent yet.
 
         Raises:
-            LocalProtocolError: there are no credentials, or the parameters do not fit the version.
+            LocalProtocolError: the client is closed, there are no credentials, or the parameters do not fit the
+                version.
         """
         from cartesia_asyncio.stream import BodyStream  # noqa: PLC0415 - see the module docstring
 
@@ -119,7 +125,7 @@ class AsyncCartesia(AwaitingClient):
 
     def run_pages(self, call: PageCall[T]) -> PageList[T]:
         """Answer with a list that has not been fetched yet."""
-        return PageList(self, call)
+        return PageList(self, call, Walk)
 
     def _multiplexer(self, options: "WebSocketOptions") -> "Multiplexer":
         from cartesia_asyncio.multiplexer import Multiplexer  # noqa: PLC0415 - wsproto is not needed before
@@ -131,12 +137,9 @@ class AsyncCartesia(AwaitingClient):
 
         Every later call on this client, or on one that shares its connections, raises `LocalProtocolError`.
         """
-        self._network().close()
+        if (network := self._network.close()) is not None:
+            network.close()
 
     async def __aenter__(self) -> Self:
         """The client itself."""
         return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """Close."""
-        await self.aclose()

@@ -44,7 +44,7 @@ class Connection(asyncio.BufferedProtocol):
         self._place = (host, port)
         self._loop = asyncio.get_running_loop()
         self.transport: asyncio.Transport
-        self._buffer = memoryview(bytearray(PIECE))
+        self._buffer = memoryview(b"")  # none while nothing arrives
         self._filled = 0
         self._blocked = False  # the transport holds bytes that it could not send yet
         self._waiter: asyncio.Future[None] | None = None
@@ -60,7 +60,8 @@ class Connection(asyncio.BufferedProtocol):
         """Room for all that TLS holds just now: what it cannot hand on at once is lost if the peer has left by then."""
         needed = self._filled + max(sizehint, 0) + TLS_RECORD + 1
         if len(self._buffer) < needed:
-            self._buffer = memoryview(bytearray(self._buffer[: self._filled]) + bytearray(needed - self._filled))
+            size = max(needed, PIECE)
+            self._buffer = memoryview(bytearray(self._buffer[: self._filled]) + bytearray(size - self._filled))
         return self._buffer[self._filled :]
 
     def buffer_updated(self, nbytes: int) -> None:
@@ -130,6 +131,11 @@ class Connection(asyncio.BufferedProtocol):
             connection_broke(link, self._loop.time())
         else:
             link.handle_deadline(deadline)
+
+    def release_buffer(self) -> None:
+        """Hold no memory while nothing is asked for."""
+        if not self._filled:
+            self._buffer = memoryview(b"")
 
     def hand_over(self, protocol: asyncio.BufferedProtocol) -> None:
         """Let another protocol be told of everything from now on, once what arrived was read."""

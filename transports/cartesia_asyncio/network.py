@@ -53,7 +53,7 @@ class Network:
         Raises:
             LocalProtocolError: the client is closed, or belongs to another event loop.
         """
-        loop = self._check()
+        loop = self.check()
         while True:
             taken = self._pool.take(request.origin, loop.time())
             for expired in taken.to_close:
@@ -69,7 +69,7 @@ class Network:
             ConnectError, TimeoutError: none could be made; nothing was sent and no socket is left open.
             LocalProtocolError: the client is closed, or belongs to another event loop.
         """
-        self._check()
+        self.check()
         request, via = attempt.request, self.proxy
         host, port = (request.host, request.port) if via is None else (via.host, via.port)
         connection = await open_connection(host, port, attempt.timeout, self.local_address, self.connect)
@@ -79,7 +79,7 @@ class Network:
                 await self._tunnel(connection, via, attempt)
             if request.secure:
                 await connection.encrypt(self._context(), request.host, request.port, attempt.timeout)
-            self._check()
+            self.check()
         except BaseException:
             self.abort(connection)
             raise
@@ -87,6 +87,7 @@ class Network:
 
     def give_back(self, request: Request, connection: Connection) -> None:
         """Keep a connection that is good for another request."""
+        connection.release_buffer()
         loop = asyncio.get_running_loop()
         for surplus in self._pool.give_back(request.origin, connection, loop.time()):
             self.abort(surplus)
@@ -115,7 +116,12 @@ class Network:
             raise LocalProtocolError("the client belongs to another event loop: make one client for each loop")
         return loop
 
-    def _check(self) -> asyncio.AbstractEventLoop:
+    def check(self) -> asyncio.AbstractEventLoop:
+        """The running event loop, once it is certain that the client can be used on it.
+
+        Raises:
+            LocalProtocolError: the client is closed, or belongs to another event loop.
+        """
         if self._closed:
             raise LocalProtocolError("the client is closed")
         return self.check_loop()

@@ -6,7 +6,6 @@ values mean nor how they are decoded: the core's `StreamedBody` does.
 
 from collections import deque
 from collections.abc import Callable, Coroutine
-from types import TracebackType
 from typing import Generic, Never, Self, TypeVar, final
 
 from cartesia_asyncio.network import Network
@@ -47,9 +46,7 @@ class BodyStream(Generic[E]):
         await self._alone(self._opened)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Close."""
         await self.aclose()
 
@@ -64,7 +61,7 @@ class BodyStream(Generic[E]):
             StopAsyncIteration: after the last value, a failure or a close.
             CartesiaError: what ended the stream early, after the values before it; its connection is closed.
             LocalProtocolError: another task reads the stream; or an earlier read was cancelled, so that values are
-                lost and the stream is closed.
+                lost and the stream is closed; or the client was closed.
         """
         if not self._values:  # while there are values, nobody reads and nothing was lost
             await self._alone(self._fill)
@@ -84,8 +81,11 @@ class BodyStream(Generic[E]):
         return batch
 
     async def aclose(self) -> None:
-        """Close the connection unless it can be used again. Idempotent, never raises."""
-        self._close()
+        """Close the connection unless it can be used again. Idempotent, never raises, awaits nothing."""
+        self._closed = True
+        self._values.clear()
+        if self._open is not None:
+            self._open[0].close()
 
     async def _fill(self) -> None:
         """Wait until there are values or nothing more comes."""
@@ -123,13 +123,7 @@ class BodyStream(Generic[E]):
             await step()
         except BaseException as error:
             self._interrupted = not isinstance(error, Exception)
-            self._close()
+            await self.aclose()
             raise
         finally:
             self._busy = False
-
-    def _close(self) -> None:
-        self._closed = True
-        self._values.clear()
-        if self._open is not None:
-            self._open[0].close()

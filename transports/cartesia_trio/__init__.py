@@ -7,6 +7,17 @@ This package connects, reads, writes and sleeps. What is asked, retried and deco
 `cartesia_proto`.
 """
 
-from cartesia_trio.client import AsyncCartesia
+from typing import TYPE_CHECKING
 
-__all__ = ["AsyncCartesia"]
+from cartesia_proto.clients import PageList
+from cartesia_proto.names import on_demand
+from cartesia_trio.client import AsyncCartesia
+from cartesia_trio.pages import Walk
+
+if TYPE_CHECKING:
+    from cartesia_trio.connection import Connect
+    from cartesia_trio.stream import BodyStream
+else:
+    __getattr__, __dir__ = on_demand(globals(), BodyStream="cartesia_trio.stream", Connect="cartesia_trio.connection")
+
+__all__ = ["AsyncCartesia", "BodyStream", "Connect", "PageList", "Walk"]

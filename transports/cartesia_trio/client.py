@@ -1,8 +1,9 @@
 """The client on trio.
 
 This module knows what a client is made of and how it runs each kind of call. It must not know any endpoint (`Api` has
-them), nor how bytes move (`connection` does). What carries a request is imported in `_network`, `run_call` and their
-like, so that it comes with the first request and not with the client.
+them), nor how bytes move (`connection` does). What carries a request is imported by the functions that need it
+(`network` in `__init__`, `run_call` and their like), so that it comes with the first request and not with the client.
+Nor is anything imported for annotations: `typing.get_type_hints` wants `ssl` and `Connect` in its `localns`.
 """
 
 import os
@@ -13,10 +14,10 @@ from typing import TYPE_CHECKING, Self, TypeVar
 import trio
 
 from cartesia_proto.call import Call, PageCall, StreamCall
-from cartesia_proto.clients import AwaitingClient, Shared, check_ways_out
+from cartesia_proto.clients import AwaitingClient, PageList, Shared, check_ways_out
 from cartesia_proto.config import configure
 from cartesia_proto.wire.proxy import choose_proxy
-from cartesia_trio.pages import PageList
+from cartesia_trio.pages import Walk
 
 if TYPE_CHECKING:
     import ssl
@@ -54,6 +55,10 @@ class AsyncCartesia(AwaitingClient):
             Excludes `local_address`.
 
     The environment is read here, once.
+
+    What carries requests is imported with the first one: some tens of milliseconds in which no other task runs. A
+    program that minds imports `cartesia_trio.stream` when it starts, and `cartesia_trio.multiplexer` if it uses
+    WebSockets. What reads voices and other JSON still comes with the first of them.
 
     Raises:
         LocalProtocolError: an argument or a variable is malformed; the message names it and never shows a secret.
@@ -113,7 +118,8 @@ class AsyncCartesia(AwaitingClient):
         """Answer with a stream that has not been sent yet.
 
         Raises:
-            LocalProtocolError: there are no credentials, or the parameters do not fit the version.
+            LocalProtocolError: the client is closed, there are no credentials, or the parameters do not fit the
+                version.
         """
         from cartesia_trio.stream import BodyStream  # noqa: PLC0415 - see the module docstring
 
@@ -121,7 +127,7 @@ class AsyncCartesia(AwaitingClient):
 
     def run_pages(self, call: PageCall[T]) -> PageList[T]:
         """Answer with a list that has not been fetched yet."""
-        return PageList(self, call)
+        return PageList(self, call, Walk)
 
     def _multiplexer(self, options: "WebSocketOptions") -> "Multiplexer":
         from cartesia_trio.multiplexer import Multiplexer  # noqa: PLC0415 - wsproto is not needed before
@@ -133,14 +139,11 @@ class AsyncCartesia(AwaitingClient):
 
         Every later call on this client, or on one that shares its connections, raises `LocalProtocolError`.
         """
-        await self._network().aclose()
+        if (network := self._network.close()) is not None:
+            await network.aclose()
         await trio.lowlevel.checkpoint()
 
     async def __aenter__(self) -> Self:
         """The client itself."""
         await trio.lowlevel.checkpoint()
         return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """Close."""
-        await self.aclose()

@@ -142,9 +142,12 @@ class Multiplexer:
                 self._appoint()
 
     async def at_hand(self, taken: deque[T], alone: Alone, otherwise: Step[T]) -> T:
-        """The first of what was taken already; otherwise, or where somebody is reading, what that step comes to."""
-        await trio.lowlevel.checkpoint()
-        return taken.popleft() if taken and not alone.taken else await otherwise()
+        """The first of what was taken already; where there is none any more, what that step comes to."""
+        with alone:
+            await trio.lowlevel.checkpoint()
+            if taken:
+                return taken.popleft()
+        return await otherwise()
 
     async def attempt(self, step: Step[T], change: Callable[[float], set[str]]) -> T:
         """Take a step; where it fails or is cancelled, `change`."""

@@ -53,7 +53,7 @@ class Network:
         Raises:
             LocalProtocolError: the client is closed, or belongs to another run of trio.
         """
-        self._check()
+        self.check()
         while True:
             taken = self._pool.take(request.origin, trio.current_time())
             for expired in taken.to_close:
@@ -69,7 +69,7 @@ class Network:
             ConnectError, TimeoutError: none could be made; nothing was sent and no socket is left open.
             LocalProtocolError: the client is closed, or belongs to another run of trio.
         """
-        self._check()
+        self.check()
         request, via = attempt.request, self.proxy
         host, port = (request.host, request.port) if via is None else (via.host, via.port)
         connection = await open_connection(host, port, attempt.timeout, self.local_address, self.connect)
@@ -79,7 +79,7 @@ class Network:
                 await self._tunnel(connection, via, attempt)
             if request.secure:
                 await connection.encrypt(self._context(), request.host, request.port, attempt.timeout)
-            self._check()
+            self.check()
         except BaseException:
             await self.close(connection)
             raise
@@ -113,7 +113,12 @@ class Network:
         if self._run is not now:
             raise LocalProtocolError("the client belongs to another run of trio: make one client for each run")
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Refuse a client that cannot be used.
+
+        Raises:
+            LocalProtocolError: the client is closed, or belongs to another run of trio.
+        """
         if self._closed:
             raise LocalProtocolError("the client is closed")
         self.check_run()

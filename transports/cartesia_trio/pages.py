@@ -4,35 +4,14 @@ This module knows how a walk goes from page to page. It must not know how one le
 core does.
 """
 
-from collections.abc import Generator
-from typing import Generic, Never, Self, TypeVar, final
+from typing import Generic, Self, TypeVar, final
 
 import trio
 
 from cartesia_proto.call import Awaiting, PageCall
-from cartesia_proto.pages import Page, Progress
+from cartesia_proto.pages import Progress
 
 T = TypeVar("T")
-
-
-@final
-class PageList(Generic[T]):
-    """A list not yet fetched: ``async for`` walks the items of all pages, ``await`` fetches the first page alone.
-
-    Either may be done again, and fetches anew. Both raise what any call raises.
-    """
-
-    def __init__(self, client: Awaiting, call: PageCall[T]) -> None:
-        self._client = client
-        self._call = call
-
-    def __aiter__(self) -> "Walk[T]":
-        """Walk all items, fetching pages as they are reached."""
-        return Walk(self._client, self._call)
-
-    def __await__(self) -> Generator[object, Never, Page[T]]:
-        """Fetch the first page."""
-        return self._client.run_call(self._call.page()).__await__()
 
 
 @final

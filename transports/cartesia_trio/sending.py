@@ -52,8 +52,13 @@ class Line:
         return outcome
 
     async def read(self) -> None:
-        """Feed the exchange once."""
+        """Feed the exchange once.
+
+        Raises:
+            LocalProtocolError: the client was closed meanwhile.
+        """
         await self._connection.read(self.exchange.link)
+        self._network.check()
 
     async def release(self, *, reusable: bool) -> None:
         """Give the connection back if it can carry another request, else close it at once. Idempotent."""
@@ -80,6 +85,7 @@ class Line:
         await self._flush()
 
     async def _send_file(self, file: BinaryIO) -> bool:
+        file.seek(0)  # where it was sent before, on a connection that the server had left
         while piece := await trio.to_thread.run_sync(file.read, PIECE):
             if not await self._send_piece(piece):
                 return False
@@ -94,7 +100,7 @@ class Line:
 
 
 async def run(network: Network, operation: Operation[T]) -> tuple[T, Line | None]:
-    """Run an operation to its result, and answer with the line that is still in use for a streamed body.
+    """Run an operation to its result, and answer with its last line, which is still in use for a streamed body.
 
     Raises:
         CartesiaError: the call's final error. As after any exception or cancellation, no connection is in use.
@@ -121,19 +127,15 @@ async def _attempt(network: Network, attempt: Attempt) -> tuple[Outcome, Line | 
         parts = upload(attempt.request).files
         files = [stack.enter_context(await trio.to_thread.run_sync(_open, part.path)) for part in parts]
         connection = await network.idle(attempt.request)
-        if connection is not None:
-            line = Line(network, attempt, connection)
-            outcome = await line.make(files)
-            if not line.exchange.stale(outcome):
-                return outcome, line if line.exchange.streaming else None
-            for file in files:
-                file.seek(0)
         try:
-            line = Line(network, attempt, await network.fresh(attempt))
+            line = Line(network, attempt, connection or await network.fresh(attempt))
+            outcome = await line.make(files)
+            if connection is not None and line.exchange.stale(outcome):
+                line = Line(network, attempt, await network.fresh(attempt))
+                outcome = await line.make(files)
         except TransportError as error:
             return Failure(error), None
-        outcome = await line.make(files)
-        return outcome, line if line.exchange.streaming else None
+        return outcome, line
 
 
 def _open(path: str) -> BinaryIO:

@@ -6,7 +6,6 @@ values mean nor how they are decoded: the core's `StreamedBody` does.
 
 from collections import deque
 from collections.abc import Callable, Coroutine
-from types import TracebackType
 from typing import Generic, Never, Self, TypeVar, final
 
 import trio
@@ -49,9 +48,7 @@ class BodyStream(Generic[E]):
         await self._alone(self._opened)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Close."""
         await self.aclose()
 
@@ -66,7 +63,7 @@ class BodyStream(Generic[E]):
             StopAsyncIteration: after the last value, a failure or a close.
             CartesiaError: what ended the stream early, after the values before it; its connection is closed.
             LocalProtocolError: another task reads the stream; or an earlier read was cancelled, so that values are
-                lost and the stream is closed.
+                lost and the stream is closed; or the client was closed.
         """
         await self._alone(self._fill)
         if not self._values:

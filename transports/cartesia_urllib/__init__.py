@@ -10,6 +10,15 @@ makes, or over a user's own opener (`foreign`). `dialling` connects a WebSocket,
 in turns that the core gives. ``python -m cartesia_urllib`` speaks a text into a file, with `saving`.
 """
 
+from typing import TYPE_CHECKING
+
+from cartesia_proto.names import on_demand
 from cartesia_urllib.client import Cartesia
 
-__all__ = ["Cartesia"]
+if TYPE_CHECKING:
+    from cartesia_urllib.sockets import Connect
+    from cartesia_urllib.stream import BodyStream
+else:
+    __getattr__, __dir__ = on_demand(globals(), BodyStream="cartesia_urllib.stream", Connect="cartesia_urllib.sockets")
+
+__all__ = ["BodyStream", "Cartesia", "Connect"]

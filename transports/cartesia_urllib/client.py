@@ -1,8 +1,9 @@
 """The blocking client.
 
 This module knows how a client is put together and how it runs calls. It must not know policy: when to try again, what
-to follow and what an answer means is the core's. What carries a request is imported in `_network`, `run_call`
-and their like, so that it comes with the first request and not with the client.
+to follow and what an answer means is the core's. What carries a request is imported by the functions that need it
+(`network` in `__init__`, `run_call` and their like), so that it comes with the first request and not with the client.
+Nor is anything imported for annotations: `typing.get_type_hints` wants `ssl`, `urllib` and `Connect` in its `localns`.
 """
 
 import os
@@ -11,9 +12,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 from cartesia_proto.call import Call, StreamCall
-from cartesia_proto.clients import BlockingClient, Shared
+from cartesia_proto.clients import BlockingClient, Shared, check_opener
 from cartesia_proto.config import configure
-from cartesia_proto.errors import LocalProtocolError
 from cartesia_proto.wire.proxy import choose_proxy
 
 if TYPE_CHECKING:
@@ -52,6 +52,9 @@ class Cartesia(BlockingClient):
 
     The environment is read here and never again.
 
+    What carries requests is imported with the first one. A signal handler may close the client at any time, but it must
+    not make the first request of a kind: it may have interrupted that very import.
+
     Raises:
         LocalProtocolError: an argument, or what the environment has in its place, is malformed or excluded by another.
     """
@@ -75,7 +78,7 @@ class Cartesia(BlockingClient):
         opener: "urllib.request.OpenerDirector | None" = None,
     ) -> None:
         if opener is not None:
-            _check_excluded(ssl_context=ssl_context, proxy=proxy, local_address=local_address, connect=connect)
+            check_opener(ssl_context=ssl_context, proxy=proxy, local_address=local_address, connect=connect)
         config = configure(
             os.environ,
             api_key=api_key,
@@ -102,8 +105,7 @@ class Cartesia(BlockingClient):
         from cartesia_urllib.sending import run  # noqa: PLC0415 - see the module docstring
         from cartesia_urllib.sockets import Interrupter  # noqa: PLC0415 - as above
 
-        value, _ = run(self._network(), call.operation(self._config, self._random), Interrupter())
-        return value
+        return run(self._network(), call.operation(self._config, self._random), Interrupter())[0]
 
     def run_stream(self, call: StreamCall[E]) -> "BodyStream[E]":
         """Answer with a stream that has not been sent yet.
@@ -113,9 +115,7 @@ class Cartesia(BlockingClient):
         """
         from cartesia_urllib.stream import BodyStream  # noqa: PLC0415 - see the module docstring
 
-        network = self._network()
-        network.check()
-        return BodyStream(network, call.operation(self._config, self._random))
+        return BodyStream(self._network(), call.operation(self._config, self._random))
 
     def _multiplexer(self, options: "WebSocketOptions") -> "Multiplexer":
         from cartesia_urllib.dialling import multiplexer  # noqa: PLC0415 - wsproto is not needed before
@@ -127,10 +127,5 @@ class Cartesia(BlockingClient):
 
         From now on every call raises `LocalProtocolError`.
         """
-        self._network().close()
-
-
-def _check_excluded(**arguments: object) -> None:
-    for name, value in arguments.items():
-        if value is not None:
-            raise LocalProtocolError(f"{name} and opener exclude each other: how to connect is the opener's business")
+        if (network := self._network.close()) is not None:
+            network.close()

@@ -53,6 +53,7 @@ class ForeignLine(Line):
                 self.exchange.link.handle_deadline(math.inf)
             except (OSError, http.client.HTTPException, ValueError):
                 self.exchange.link.connection_lost(time.monotonic())
+        self._network.check()
 
     def finish(self) -> None:
         """Close: the connection is not ours to use again."""

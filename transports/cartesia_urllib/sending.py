@@ -108,12 +108,22 @@ class Line:
         return outcome
 
     def read(self) -> None:
-        """Feed the exchange once."""
+        """Feed the exchange once.
+
+        Raises:
+            LocalProtocolError: the client was closed meanwhile.
+        """
         with self._interrupter:
             read(self._socket, self.exchange.link)
+        self._network.check()
 
     def finish(self) -> None:
-        """Release the connection of a body that has said its last word; what may follow is read if it is there."""
+        """Release the connection of a body that has said its last word; what may follow is read if it is there.
+
+        Idempotent: the connection may be another's afterwards.
+        """
+        if self._over:
+            return
         with self._interrupter, contextlib.suppress(OSError):
             self._socket.settimeout(0)
             self.exchange.link.receive_data(self._socket.recv(PIECE), time.monotonic())

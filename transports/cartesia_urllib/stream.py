@@ -4,6 +4,7 @@ This module knows who may read it when, and when its connection is given back or
 values mean nor how they are decoded: the core's `StreamedBody` does.
 """
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from cartesia_urllib.sending import Line, run
 from cartesia_urllib.sockets import Interrupter
 
 E = TypeVar("E")
+T = TypeVar("T")
 
 
 @final
@@ -47,7 +49,7 @@ class BodyStream(Generic[E]):
         """
         if self._closed:
             raise LocalProtocolError("the stream is closed: make the call again for another")
-        self._alone(self._opened)
+        self._alone(lambda: self._over or self._opened())
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -64,15 +66,16 @@ class BodyStream(Generic[E]):
         Raises:
             StopIteration: after the last value, a failure or a close, also one from another thread meanwhile.
             CartesiaError: what ended the stream early, after the values before it; its connection is closed.
-            LocalProtocolError: another thread reads the stream.
+            LocalProtocolError: another thread reads the stream, or the client was closed.
             OSError: a file to be sent cannot be opened or read.
         """
-        if not self._values:
-            self._alone(self._fill)
-        try:
-            return self._values.popleft()
-        except IndexError:
-            raise StopIteration from None
+        while True:
+            try:
+                return self._values.popleft()  # one step: another thread may do the same, between any two
+            except IndexError:
+                if self._over:
+                    raise StopIteration from None
+            self._alone(lambda: self._values.extend(self._received()))
 
     def receive_batch(self) -> list[E]:
         """Everything that has arrived: at least one value, or none after the last.
@@ -80,10 +83,7 @@ class BodyStream(Generic[E]):
         Raises:
             CartesiaError, LocalProtocolError, OSError: as for the next value.
         """
-        if not self._values:
-            self._alone(self._fill)
-        batch, self._values = self._values, deque()
-        return list(batch)
+        return self._alone(self._take) or []
 
     def close(self) -> None:
         """Close the connection unless it can be used again. Idempotent, never raises, from any thread.
@@ -94,29 +94,28 @@ class BodyStream(Generic[E]):
         self._values.clear()
         self._tidy()
 
-    def _alone(self, step: Callable[[], object]) -> None:
-        """Take a step while keeping other threads out, unless the stream is over; clean up once it is."""
+    def _alone(self, step: Callable[[], T]) -> T | None:
+        """What a step comes to that is taken while other threads are kept out; None where a close cuts it short."""
         if not self._busy.acquire(blocking=False):
             if self._closed:
-                return
+                return None
             raise LocalProtocolError("another thread reads this stream: one at a time may")
         try:
-            if not self._over:
-                step()
+            return step()
         except BaseException as error:
             self._over = True
             if not (self._closed and isinstance(error, CartesiaError)):
                 raise
+            return None
         finally:
             if self._closed:
                 self._values.clear()
             self._busy.release()
-            self._tidy()
+            if self._over:
+                self._tidy()
 
     def _tidy(self) -> None:
-        """Let go of the connection once the stream is over; a thread that is at it ends, and does so in its turn."""
-        if not self._over:
-            return
+        """Let go of the connection of a stream that is over; a thread that is at it ends, and does so in its turn."""
         self._interrupter.interrupt()
         if self._busy.acquire(blocking=False):
             try:
@@ -133,16 +132,25 @@ class BodyStream(Generic[E]):
             self._open = line, StreamedBody(line.exchange.link, decoder)
         return self._open
 
-    def _fill(self) -> None:
-        """Wait until there are values or nothing more comes."""
-        line, body = self._opened()
-        while not self._over:
-            self._values.extend(body.receive())
+    def _take(self) -> list[E]:
+        """What was left, one by one because another thread may iterate; else what arrives, which no other sees."""
+        left: list[E] = []
+        with contextlib.suppress(IndexError):
+            while True:
+                left.append(self._values.popleft())
+        return left or self._received()
+
+    def _received(self) -> list[E]:
+        """What arrives, which is waited for; nothing where values are left, nor once the stream is over."""
+        while not (self._values or self._over):
+            line, body = self._opened()
+            values = body.receive()
             if body.over:
                 line.finish()
-            if self._values:
-                return
+            if values:
+                return values
             if body.over:
                 self._over = True
             else:
                 line.read()
+        return []

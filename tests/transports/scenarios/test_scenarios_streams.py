@@ -21,7 +21,7 @@ from cartesia_proto.errors import (
 
 if TYPE_CHECKING:
     from tests.transports.conftest import Connection, Net
-    from tests.transports.scenarios.conftest import Shell
+    from tests.transports.scenarios.conftest import AwaitingShell, Shell
 
 RAW = {"container": "raw", "encoding": "pcm_s16le", "sample_rate": 8000}
 SPEAK = TTS.stream(model_id="sonic-3", transcript="Hi", voice="v", output_format=RAW)
@@ -100,6 +100,62 @@ def test_a_batch_before_a_failure(shell: Shell, net: Net) -> None:
         with pytest.raises(ApiError, match="no"):
             stream.receive_batch()
         assert stream.receive_batch() == []
+
+
+def test_a_batch_for_a_second_reader(awaiting: AwaitingShell, net: Net) -> None:
+    """It is refused, and the first reader gets everything; a read that is cancelled closes the stream."""
+    heard = threading.Event()
+
+    def speak(connection: Connection) -> None:
+        connection.answer(EVENT_STREAM + chunk(SPOKEN))
+        assert heard.wait(10), "the first event was held back"
+        connection.send(chunk(SPOKEN * 2))
+        connection.wait_until_left()
+
+    server = net.serve(speak)
+    stream = awaiting.client(server).native.call(EVENTS)
+
+    def intrude() -> None:
+        with pytest.raises(LocalProtocolError, match="another task is reading"):
+            awaiting.loop.run(stream.receive_batch())
+
+    async def read() -> int:
+        return len(await stream.receive_batch())
+
+    assert awaiting.loop.run(read()) == 1
+    heard.set()
+    received = awaiting.loop.run(read())
+    while received < 2:
+        received += awaiting.loop.run(read())
+    awaiting.loop.cancel(stream.receive_batch(), intrude)
+    server.wait_until_left()
+    for _ in range(2):
+        with pytest.raises(LocalProtocolError, match="was cancelled"):
+            awaiting.loop.run(stream.receive_batch())
+    awaiting.loop.run(stream.aclose())
+
+
+def test_the_connection_of_a_stream_that_was_read_to_its_end(shell: Shell, net: Net) -> None:
+    """It may be another's at once: whoever asks the first stream for more takes nothing from the other."""
+    more, sent = threading.Event(), threading.Event()
+
+    def speak(connection: Connection) -> None:
+        connection.answer(EVENT_STREAM + chunk(SPOKEN + DONE) + END)
+        connection.answer(AUDIO + chunk(b"\1\0"))
+        assert more.wait(10)
+        connection.send(chunk(b"\2\0") + END)
+        sent.set()
+
+    server = net.serve(speak)
+    client = shell.client(server)
+    first, second = client.stream(EVENTS), client.stream(SPEAK)
+    assert next(iter(first)).audio == bytes(4)
+    assert next(iter(second)) == b"\1\0"
+    more.set()
+    assert sent.wait(10)
+    assert list(first) == []
+    assert list(second) == [b"\2\0"]
+    assert server.opened == 1
 
 
 def test_pieces_are_whole_samples(shell: Shell, net: Net) -> None:
@@ -184,13 +240,16 @@ def test_break_without_with_and_close(shell: Shell, net: Net) -> None:
 
 
 def test_closing_the_client_ends_its_streams(shell: Shell, net: Net) -> None:
-    """No connection outlives its client; the stream can still be closed."""
+    """No connection outlives its client; the reader is told why, once; the stream can still be closed."""
     server = net.serve([AUDIO + chunk(b"\1\0")])
     client = shell.client(server)
     stream = client.stream(SPEAK)
     assert next(iter(stream)) == b"\1\0"
     client.close()
     server.wait_until_left()
+    with pytest.raises(LocalProtocolError, match="the client is closed"):
+        next(iter(stream))
+    assert list(stream) == []
     stream.close()
 
 

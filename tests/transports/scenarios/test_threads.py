@@ -2,30 +2,51 @@
 
 from __future__ import annotations
 
+import base64
 import sys
 import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
 from cartesia_proto.api.tts import TTS
 from cartesia_proto.call import Call
-from cartesia_proto.errors import CartesiaError
+from cartesia_proto.errors import CartesiaError, LocalProtocolError
 
 if TYPE_CHECKING:
+    from types import FrameType
+
+    from _typeshed import TraceFunction
+
+    from cartesia_proto.call import Stream
+    from cartesia_proto.codecs.events import SpeechEvent
     from tests.transports.conftest import Connection, Net
     from tests.transports.scenarios.conftest import Shell
+
+T = TypeVar("T")
 
 pytestmark = pytest.mark.parametrize("shell", ["urllib"], indirect=True)
 
 GET = Call.json("GET", "/thing")
 RAW = {"container": "raw", "encoding": "pcm_s16le", "sample_rate": 8000}
 SPEAK = TTS.stream(model_id="sonic-3", transcript="Hi", voice="v", output_format=RAW)
+EVENTS = TTS.sse(model_id="sonic-3", transcript="Hi", voice="v", output_format=RAW)
+SPOKEN = b'data: {"type": "chunk", "data": "%s", "done": false, "status_code": 206, "step_time": 1}\n\n'
+DONE = b'data: {"type": "done", "done": true, "status_code": 200}\n\n'
+EVENT_STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 AUDIO = b"HTTP/1.1 200 OK\r\nContent-Type: audio/pcm\r\nContent-Length: 1000\r\n\r\n"
 STILL = 20
 """Looks at a thread, a millisecond apart, that must find it at the same instruction before it counts as waiting."""
+
+
+def chunk(data: bytes) -> bytes:
+    """One piece of a chunked body."""
+    return b"%x\r\n%s\r\n" % (len(data), data)
 
 
 def wait_until_blocked(thread: threading.Thread) -> None:
@@ -97,6 +118,100 @@ def test_a_client_is_closed_from_another_thread(shell: Shell, net: Net) -> None:
     assert not caller.is_alive()
     assert len(caught) == 1
     server.wait_until_left()
+
+
+def test_a_client_is_closed_under_a_stream(shell: Shell, net: Net) -> None:
+    """Whoever waits for more is told that it was."""
+    server = net.serve([AUDIO + b"\1\0"])
+    client = shell.client(server)
+    stream = client.stream(SPEAK)
+    assert next(iter(stream)) == b"\1\0"
+    reading = net.start(stream.receive_batch).wait_until_blocked()
+    client.close()
+    with pytest.raises(LocalProtocolError, match="the client is closed"):
+        reading.result()
+    server.wait_until_left()
+
+
+Read = Callable[["Stream[SpeechEvent]"], Sequence["SpeechEvent"]]
+
+
+def one(stream: Stream[SpeechEvent]) -> Sequence[SpeechEvent]:
+    """The next event, or none."""
+    return [event for _, event in zip(range(1), stream, strict=False)]
+
+
+def batch(stream: Stream[SpeechEvent]) -> Sequence[SpeechEvent]:
+    """All that has arrived."""
+    return stream.receive_batch()
+
+
+def between(step: int, work: Callable[[], T], intrude: Callable[[], object]) -> tuple[T, bool]:
+    """What work comes to, and whether another did something before this step of what it does with a stream."""
+    steps = 0
+
+    def trace(frame: FrameType, event: str, _: object) -> TraceFunction | None:
+        nonlocal steps
+        frame.f_trace_opcodes = True
+        steps += event == "opcode"
+        if steps == step and event == "opcode":
+            sys.settrace(None)
+            intrude()
+        return trace
+
+    def begin(frame: FrameType, event: str, argument: object) -> TraceFunction | None:
+        return trace(frame, event, argument) if frame.f_code.co_filename.endswith("stream.py") else None
+
+    before = sys.gettrace()
+    sys.settrace(begin)
+    try:
+        result = work()
+    finally:
+        sys.settrace(before)
+    return result, steps >= step
+
+
+@pytest.mark.parametrize("net", ["clear"], indirect=True)
+@pytest.mark.parametrize("read", [0, 1])
+@pytest.mark.parametrize("other", [one, batch])
+@pytest.mark.parametrize("first", [one, batch])
+def test_two_readers_of_a_stream(shell: Shell, net: Net, first: Read, other: Read, read: int) -> None:
+    """Wherever the second comes between, it is refused or gets what nobody else does; the first is told no false end.
+
+    The second has its turn before each step of the first, one in each run. That both are the same thread makes no
+    difference to a lock that is not reentrant.
+    """
+    events = [chunk(SPOKEN % base64.b64encode(bytes([number] * 2))) for number in range(6)]
+    more = threading.Event()
+
+    def speak(connection: Connection) -> None:
+        while True:
+            connection.answer(EVENT_STREAM + b"".join(events[:3]))
+            assert more.wait(10)
+            more.clear()
+            connection.send(b"".join(events[3:]) + chunk(DONE) + b"0\r\n\r\n")
+
+    server = net.serve(speak)
+    client = shell.client(server)
+    step, intruded = 0, True
+    while intruded:
+        step += 1
+        stream = client.stream(EVENTS)
+        heard = [next(iter(stream)) for _ in range(read)]
+
+        def intrude(stream: Stream[SpeechEvent] = stream, heard: list[SpeechEvent] = heard) -> None:
+            more.set()
+            with suppress(LocalProtocolError):
+                heard += other(stream)
+
+        result, intruded = between(step, partial(first, stream), intrude)
+        if not intruded:
+            more.set()
+        rest = list(stream)
+        assert result or not rest, f"a false end, where the other came before step {step}"
+        audio = sorted(event.audio for event in (*heard, *result, *rest))
+        assert audio == [bytes([number] * 2) for number in range(6)], step
+    assert step > 5
 
 
 def test_threads_that_leave_streams(shell: Shell, net: Net) -> None:

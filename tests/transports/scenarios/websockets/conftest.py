@@ -132,6 +132,9 @@ class DrivenContext:
     def close(self) -> None:
         self._loop.run(self._native.aclose())
 
+    def whole(self) -> Audio:
+        return self._loop.run(self._native.whole())
+
     def receive_batch(self) -> Sequence[SpeechEvent]:
         return self._loop.run(self._native.receive_batch())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, suppress
 from functools import cache, partial
@@ -295,14 +295,15 @@ def test_tasks_whose_words_cannot_leave(stage: Stage) -> None:
 def test_nobody_is_woken_for_another(stage: Stage, net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
     """While somebody reads for all, a reader looks for news of its own context, not for every message."""
     looks: Counter[str] = Counter()
-    take_all = TTSConversation.take_all
+    hand_over = TTSConversation.hand_over
 
-    def counting(conversation: TTSConversation, context: TTSContext) -> list[ContextEvent]:
-        events = take_all(conversation, context)
-        looks[context.id] += not events
-        return events
+    def counting(
+        conversation: TTSConversation, context: TTSContext, keep: Callable[[deque[ContextEvent]], object]
+    ) -> None:
+        looks[context.id] += 1
+        hand_over(conversation, context, keep)
 
-    monkeypatch.setattr(TTSConversation, "take_all", counting)
+    monkeypatch.setattr(TTSConversation, "hand_over", counting)
     messages, heard = 100, threading.Semaphore(0)
 
     def script(peer: Peer) -> None:
@@ -324,7 +325,7 @@ def test_nobody_is_woken_for_another(stage: Stage, net: Net, monkeypatch: pytest
         listen(ws.send("Hello", context_id="busy"))
         assert reader.result().audio == b"i1"
     running.result()
-    assert looks["idle"] < 10
+    assert looks["idle"] < 10 < messages <= looks["busy"]
 
 
 def answering(stage: Stage, peer: Peer) -> None:

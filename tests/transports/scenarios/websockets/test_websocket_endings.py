@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 from attrs import frozen
 
+from cartesia_proto.blocking import TTSWebSocketContext
 from cartesia_proto.codecs.events import Done
-from cartesia_proto.errors import ConnectionLost
+from cartesia_proto.errors import ConnectionLost, ServerError
 from cartesia_proto.sessions.events import ContextEnded, Failed
 from cartesia_proto.sessions.states import State
 from cartesia_standin import CloseFrameAfter, DropAfter, Fault, SilenceAfter
@@ -226,6 +227,25 @@ def test_dropped_while_it_is_said_to(stage: Stage, net: Net, heard: int) -> None
                 saying_more.result()
         for context, job in zip(contexts, listening, strict=True):
             assert_ended(context, job.result(), done=False)
+
+
+def all_at_once(context: Context) -> bytes:
+    """All of the audio, as a shell has it."""
+    if isinstance(context, TTSWebSocketContext):
+        return b"".join(event.audio for event in context)
+    return context.whole().data
+
+
+@pytest.mark.parametrize("read", [None, all_at_once, list])
+def test_failed_together_with_the_last_of_the_audio(stage: Stage, read: Callable[[Context], object] | None) -> None:
+    """In one segment: whoever wants the whole, by whatever verb, is told why there is none."""
+
+    def script(peer: Peer) -> None:
+        peer.hear_finished(1)
+        peer.say(stage.chunk("a", b"a1"), stage.message("error", "a", status_code=500, title="Broken", message="no"))
+
+    with stage.meet(stage.serve(script)) as ws, pytest.raises(ServerError, match="500 Broken: no"):
+        _ = read(ws.send("Hello", context_id="a")) if read else ws.whole("Hello", context_id="a")
 
 
 @pytest.mark.parametrize(("code", "reason"), [(1000, "bye"), (1001, ""), (1011, "überlastet"), (4000, "mine")])
