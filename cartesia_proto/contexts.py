@@ -6,6 +6,7 @@ told. It must not know locks, tasks or how one waits: each transport's own class
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from copy import copy
 from typing import cast, final
 
@@ -16,6 +17,7 @@ from cartesia_proto.conversation import TTSConversation
 from cartesia_proto.errors import CartesiaError, LocalProtocolError
 from cartesia_proto.sessions.events import (
     TERMINAL,
+    Cancelled,
     ContextEnded,
     ContextEvent,
     Failed,
@@ -222,8 +224,9 @@ class ConversationContext:
             self._conversation.hand_over(self._context, self._keep)
         if self._coming:
             self._part()
-        elif not self._heard_out and self._context.terminal is not None:
-            self._hear_out(self._context.terminal)  # it is set and nothing waits: cancelled, or never opened
+        elif not self._heard_out and (end := self._context.terminal) is not None:
+            # Nothing waits: it was cancelled, or never opened. If it was done, what it said was dropped.
+            self._hear_out(Cancelled(self.id) if isinstance(end, Done) else end)
         if self._failure is not None and not self._taken:
             failure, self._failure = self._failure, None
             raise failure
@@ -237,8 +240,10 @@ class ConversationContext:
         """
         if not self._arrived():
             return []
-        taken = [*self._taken]
-        self._taken.clear()
+        taken: list[SpeechEvent] = []
+        with suppress(IndexError):
+            while True:  # one by one: another thread may take one, or empty them, between any two
+                taken.append(self._taken.popleft())
         return taken
 
     def _keep(self, events: deque[ContextEvent]) -> None:

@@ -116,10 +116,13 @@ class ChunkReader:
         until, name, behind = after.partition(_STEP_TIME)
         if name and (before + after).count(_STEP_TIME_NAME) == 1:
             number = behind.partition(b",")[0].partition(b"}")[0]
-            self._before, self._after, self._behind = before, until + name, behind[len(number) :]
-            self._tail_size = len(self._after) + _LONGEST_NUMBER + len(self._behind)
+            after, behind = until + name, behind[len(number) :]
+            tail_size = len(after) + _LONGEST_NUMBER + len(behind)
             # Not the chunk itself: its audio may be long, and is its reader's alone.
-            self._model = audio_chunk(b"", chunk.context_id, 0.0, chunk.status_code, chunk.flush_id)
+            model = audio_chunk(b"", chunk.context_id, 0.0, chunk.status_code, chunk.flush_id)
+            self._before = _NO_TEXT  # where an interruption strikes among these, nothing is like what was learned
+            self._after, self._behind, self._tail_size, self._model = after, behind, tail_size, model
+            self._before = before
 
 
 def _chunk(fields: JsonValue, encoded: memoryview) -> AudioChunk | None:

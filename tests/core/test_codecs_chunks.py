@@ -213,6 +213,30 @@ def test_a_step_time_written_in_two_ways(members: bytes) -> None:
     assert [(chunk,) for chunk in chunks] == [parse_events(message) for message in messages]
 
 
+def test_an_interruption_while_it_learns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is half learned: the chunks of one context are never taken for another's."""
+    reader = ChunkReader()
+
+    def read(message: bytes) -> AudioChunk | None:
+        return reader.read(message, memoryview(message), 0, len(message))
+
+    for _ in range(2):
+        assert read(written("AAAA", "1.5", "a")) == AudioChunk(b"\0\0\0", "a", 1.5, 206, 1)
+
+    def interrupted(audio: bytes, *_: object) -> AudioChunk:
+        if audio:
+            return AudioChunk(audio, "b", 1.5, 206, 1)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("cartesia_proto.codecs.chunks.audio_chunk", interrupted)
+        assert read(written("AAAA", "1.5", "b")) is not None
+        with pytest.raises(KeyboardInterrupt):
+            read(written("AAAA", "1.5", "b"))
+    for context in "bab":
+        assert read(written("AAAA", "1.5", context)) == AudioChunk(b"\0\0\0", context, 1.5, 206, 1)
+
+
 def test_no_audio_is_kept() -> None:
     """What is remembered of a chunk is how it was written: it may have been long, and its connection lives on."""
     reader, message = ChunkReader(), written("A" * 4000, "1.5")

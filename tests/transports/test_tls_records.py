@@ -14,6 +14,7 @@ import trio
 from trio.testing import memory_stream_pair
 
 from cartesia_proto.config import Limits
+from cartesia_proto.errors import ConnectError
 from cartesia_trio.connection import Connection, open_connection
 from cartesia_urllib.network import Network
 from cartesia_urllib.sockets import TLS_RECORD, Connector, Interrupter, receive
@@ -186,6 +187,21 @@ def test_all_records_on_trio(trust: ssl.SSLContext, server_context: ssl.SSLConte
     trio.run(main)
 
 
+def test_what_tls_holds_is_not_quiet_on_trio(trust: ssl.SSLContext, server_context: ssl.SSLContext) -> None:
+    """As on the blocking transport."""
+
+    async def main() -> None:
+        agreed = await agree(trust, server_context)
+        assert agreed.ours.quiet
+        await agreed.theirs.send_all(b"an answer that nobody asked for")
+        assert await agreed.ours.receive_into(space(9)) == 9
+        assert not agreed.ours.quiet
+        for end in (agreed.ours, agreed.theirs):
+            await end.aclose()
+
+    trio.run(main)
+
+
 def test_a_cancelled_read_takes_nothing_on_trio(trust: ssl.SSLContext, server_context: ssl.SSLContext) -> None:
     """Whatever had arrived is there for the next one."""
 
@@ -225,7 +241,7 @@ def test_a_context_of_the_user_stays_as_it_was(server_context: ssl.SSLContext, o
         await agreed.theirs.send_all(MUCH)
         assert await agreed.ours.receive_into(space()) == (TLS_RECORD if own else len(MUCH))
         assert bool(read) is own
-        with pytest.raises(ValueError, match="server_hostname"):
+        with pytest.raises(ConnectError, match="server_hostname"):
             await agreed.ours.encrypt(context, ".", 443, math.inf)
         assert context.sslobject_class is theirs
         for end in (agreed.ours, agreed.theirs):

@@ -54,7 +54,8 @@ class Connection:
     def quiet(self) -> bool:
         """Whether nothing arrived that nobody asked for, the end included; not to be known of a user's own stream."""
         sock = self._socket
-        return self.foreign or (sock is not None and not sock.is_readable())
+        held = isinstance(self._stream, trio.SSLStream) and self._stream.pending()  # of a record received in part
+        return not held and (self.foreign or (sock is not None and not sock.is_readable()))
 
     async def aclose(self) -> None:
         """Close at once, also when cancelled, and without being cancelled. Idempotent."""
@@ -159,6 +160,8 @@ class Connection:
             try:
                 # Not `https_compatible`, which takes a connection cut by anybody for one that was ended by the server.
                 encrypted = trio.SSLStream(self._stream, context, server_hostname=hostname)
+            except ValueError as refused:
+                raise could_not_connect(hostname, port, refused) from refused
             finally:
                 context.sslobject_class = given
         with trio.move_on_after(seconds) as scope:
