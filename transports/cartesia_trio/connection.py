@@ -48,14 +48,14 @@ class Connection:
         self.unsent: bytes = b""
         self._stream = stream
         self._raw = stream
+        self._held: Callable[[], int] = int  # bytes that TLS holds of a record received in part
         self._place = (host, port)
 
     @property
     def quiet(self) -> bool:
         """Whether nothing arrived that nobody asked for, the end included; not to be known of a user's own stream."""
         sock = self._socket
-        held = isinstance(self._stream, trio.SSLStream) and self._stream.pending()  # of a record received in part
-        return not held and (self.foreign or (sock is not None and not sock.is_readable()))
+        return not self._held() and (self.foreign or (sock is not None and not sock.is_readable()))
 
     async def aclose(self) -> None:
         """Close at once, also when cancelled, and without being cancelled. Idempotent."""
@@ -175,7 +175,7 @@ class Connection:
                 raise could_not_connect(hostname, port, error) from error
         if scope.cancelled_caught:
             raise timed_out("handshake", hostname, port, seconds)
-        self._stream = encrypted
+        self._stream, self._held = encrypted, encrypted.pending
 
 
 @final
