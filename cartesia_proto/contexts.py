@@ -17,7 +17,6 @@ from cartesia_proto.conversation import TTSConversation
 from cartesia_proto.errors import CartesiaError, LocalProtocolError
 from cartesia_proto.sessions.events import (
     TERMINAL,
-    Cancelled,
     ContextEnded,
     ContextEvent,
     Failed,
@@ -224,9 +223,8 @@ class ConversationContext:
             self._conversation.hand_over(self._context, self._keep)
         if self._coming:
             self._part()
-        elif not self._heard_out and (end := self._context.terminal) is not None:
-            # Nothing waits: it was cancelled, or never opened. If it was done, what it said was dropped.
-            self._hear_out(Cancelled(self.id) if isinstance(end, Done) else end)
+        elif not self._heard_out and self._context.terminal is not None:
+            self._hear_out(self._context.terminal)  # it is set and nothing waits: cancelled, or never opened
         if self._failure is not None and not self._taken:
             failure, self._failure = self._failure, None
             raise failure

@@ -380,19 +380,6 @@ def test_cancelling_in_the_middle_of_taking(monkeypatch: pytest.MonkeyPatch) -> 
     assert context.at_hand() is None
 
 
-def test_what_it_said_before_its_end_was_dropped() -> None:
-    """Done, but cancelled before it was read: it is not told as done, for its audio is not complete."""
-    conversation, server = _conversation()
-    context = Context(context_id="a")
-    context.push(conversation, "Hello")
-    assert _said(conversation, server, _chunk("a"), _done("a")) == {"a"}
-    context.cancel()
-    assert (context.take_all(), context.heard_out) == ([], True)
-    assert (context.state, context.terminal) == (State.DONE, Cancelled("a"))
-    with pytest.raises(ContextEnded, match="not complete"):
-        context.check_done()
-
-
 def test_a_failure_is_raised_once() -> None:
     """After the events before it, however they are taken."""
     conversation, server = _conversation()
