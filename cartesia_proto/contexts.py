@@ -175,10 +175,10 @@ class ConversationContext:
         """Say so where what was heard is not all there was to be heard.
 
         Raises:
-            ContextEnded: the context was cancelled, or has failed.
+            ContextEnded: the context was cancelled, has failed, or was done but left before that was heard.
         """
         end = self.terminal
-        if end is not None and not isinstance(end, Done):
+        if end is not None and not isinstance(self._heard if self._heard_out else end, Done):
             raise ContextEnded(f"context {self.id} is {self.state.value}: its audio is not complete", end)
 
     def _cancel(self, now: float) -> set[str]:
@@ -223,8 +223,9 @@ class ConversationContext:
             self._conversation.hand_over(self._context, self._keep)
         if self._coming:
             self._part()
-        elif not self._heard_out and self._context.terminal is not None:
-            self._hear_out(self._context.terminal)  # it is set and nothing waits: cancelled, or never opened
+        elif not self._heard_out and (end := self._context.terminal) is not None:
+            # Nothing waits: it was cancelled, or never opened. If it was done, that was dropped, and so was not heard.
+            self._hear_out(None if isinstance(end, Done) else end)
         if self._failure is not None and not self._taken:
             failure, self._failure = self._failure, None
             raise failure
@@ -255,8 +256,8 @@ class ConversationContext:
             self._coming.pop()
         self._taken = cast("deque[SpeechEvent]", self._coming)
 
-    def _hear_out(self, end: TerminalEvent) -> None:
-        """Note the end, and what it failed by until the events before that were taken."""
+    def _hear_out(self, end: TerminalEvent | None) -> None:
+        """Note the end that was heard, if any, and what it failed by until the events before that were taken."""
         self._heard = end
         self._failure = end.error if isinstance(end, Failed) else None
         self._heard_out = True

@@ -380,6 +380,21 @@ def test_cancelling_in_the_middle_of_taking(monkeypatch: pytest.MonkeyPatch) -> 
     assert context.at_hand() is None
 
 
+@pytest.mark.parametrize("end", [Context.cancel, Context.leave])
+def test_what_it_said_before_its_end_was_dropped(end: Callable[[Context], set[str]]) -> None:
+    """Cancelled or left when it was done but unread: the end is the one that came, but not all of it was heard."""
+    conversation, server = _conversation()
+    context = Context(context_id="a")
+    context.push(conversation, "Hello")
+    assert _said(conversation, server, _chunk("a"), _done("a")) == {"a"}
+    end(context)
+    assert (context.take_all(), context.heard_out) == ([], True)
+    assert context.terminal == Done("a")
+    with pytest.raises(ContextEnded, match="not complete") as caught:
+        context.check_done()
+    assert caught.value.event == Done("a")
+
+
 def test_a_failure_is_raised_once() -> None:
     """After the events before it, however they are taken."""
     conversation, server = _conversation()
