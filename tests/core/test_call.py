@@ -335,7 +335,8 @@ def test_bound_methods_look_like_their_builders() -> None:
     assert inspect.signature(bound) == inspect.signature(Things.get)
     assert get_type_hints(bound) == get_type_hints(Things.get)
     assert bound.__doc__ == Things.get.__doc__ == vars(Things)["get"].__doc__ == "Fetch a thing."
-    assert pydoc.plain(pydoc.render_doc(bound)).count("get(id: str, *, limit: int | None = None") == 1
+    shown = "".join(pydoc.plain(pydoc.render_doc(bound)).split())  # from 3.13 on it breaks a long signature into lines
+    assert shown.count("get(id:str,*,limit:int|None=None") == 1
 
 
 def test_runner_and_slots() -> None:

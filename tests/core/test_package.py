@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import cartesia_proto
+from tests.conftest import WAIT
 
 PACKAGE = sys.modules["cartesia_proto"]
 ON_DEMAND = [
@@ -60,7 +61,7 @@ from {package} import *
 print(set({package}.__all__) - set(globals()), "import_module" in globals())
 """
     command = [sys.executable, "-I", "-c", code]
-    ran = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)  # noqa: S603 - as this one
+    ran = subprocess.run(command, check=True, capture_output=True, text=True, timeout=WAIT)  # noqa: S603 - as this one
     later, complete, missing, stray = ran.stdout.split()
     assert int(later) > 0
     assert (complete, missing, stray) == ("True", "set()", "False")

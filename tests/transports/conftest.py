@@ -23,10 +23,10 @@ import pytest
 import trustme
 from attrs import frozen
 
+from tests.conftest import WAIT
+
 T = TypeVar("T")
 
-WAIT: Final = 10.0
-"""Seconds after which a wait has failed; what is waited for takes milliseconds."""
 
 STILL: Final = 20
 """Looks at a thread, a millisecond apart, that must find it at the same instruction before it counts as waiting."""

@@ -19,10 +19,9 @@ from cartesia_proto.http import Headers, Request
 from cartesia_proto.wire.exchange import PIECE
 from cartesia_proto.wire.http1 import BodyData, ClientLink, EndOfBody
 from cartesia_proto.wire.link import BUSY
+from tests.conftest import WAIT
 
 REQUEST = Request("GET", "http://api.test/x", Headers())
-WAIT = 10.0
-"""Seconds after which a wait has failed."""
 
 
 @final

@@ -12,10 +12,9 @@ from typing import Never, TypeVar
 import pytest
 
 from cartesia_asyncio.dialling import dial
+from tests.conftest import WAIT
 
 T = TypeVar("T")
-WAIT = 10.0
-"""Seconds after which a wait has failed."""
 
 
 class Resolving(asyncio.SelectorEventLoop):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from cartesia_standin import DEFAULT_VOICE_ID, StandIn
+from tests.conftest import WAIT
 
 if TYPE_CHECKING:
     from tests.transports.conftest import Connection, Net
@@ -97,9 +98,6 @@ run(main)
 """
 
 CLEAR_ONLY = pytest.mark.parametrize("net", ["clear"], indirect=True)
-
-WAIT: Final = 60
-"""Seconds after which a program has failed; it takes a fraction of one."""
 
 
 @pytest.fixture(params=["asyncio", "trio"])

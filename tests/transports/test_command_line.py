@@ -19,9 +19,7 @@ from cartesia_proto.audio import wav
 from cartesia_proto.audio.formats import WavFormat
 from cartesia_standin import DEFAULT_VOICE_ID, CutAfter, Stall, StandIn, Status
 from cartesia_urllib.__main__ import DEFAULT_MODEL, DEFAULT_VOICE, main
-
-WAIT: Final = 30.0
-"""Seconds after which a command has failed; it takes one or two."""
+from tests.conftest import WAIT
 
 HELLO: Final = "Hello, world!"
 
@@ -216,6 +214,7 @@ def test_standard_input_that_is_no_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no terminals to open, and signals are others there")
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 128 + signal.SIGTERM)])
 def test_interrupted_on_a_terminal(tmp_path: Path, server: StandIn, number: signal.Signals, status: int) -> None:
     """While audio streams the terminal shows how much; an interruption leaves nothing behind."""

@@ -47,9 +47,7 @@ from cartesia_standin.__main__ import main
 from cartesia_standin.connection import MAX_BODY
 from cartesia_standin.timeline import plan
 from cartesia_standin.voices import catalogue_voices
-
-WAIT: Final = 10.0
-"""Seconds after which a wait has failed."""
+from tests.conftest import WAIT
 
 NEWEST: Final = VERSIONS[-1]
 RAW: Final = {"container": "raw", "encoding": "pcm_s16le", "sample_rate": 8000}
@@ -632,6 +630,7 @@ def test_two_run_side_by_side() -> None:
 # From a shell.
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_the_command_prints_its_address_and_ends_at_ctrl_c() -> None:
     """Without a traceback, and without its key."""
     command = [sys.executable, "-W", "error", "-m", "cartesia_standin", "--port", "0", "--key", "sk_canary"]

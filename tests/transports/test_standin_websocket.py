@@ -58,9 +58,7 @@ from cartesia_standin import (
     spoken_audio,
 )
 from cartesia_standin.timeline import plan
-
-WAIT: Final = 10.0
-"""Seconds after which a wait has failed."""
+from tests.conftest import WAIT
 
 NEWEST: Final = VERSIONS[-1]
 FORMAT: Final = RawFormat("pcm_s16le", 8000)

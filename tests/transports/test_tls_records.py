@@ -18,6 +18,7 @@ from cartesia_proto.errors import ConnectError
 from cartesia_trio.connection import Connection, open_connection
 from cartesia_urllib.network import Network
 from cartesia_urllib.sockets import TLS_RECORD, Connector, Interrupter, receive
+from tests.conftest import WAIT
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -26,8 +27,6 @@ HOST: Final = "localhost"
 MUCH: Final = bytes(range(256)) * (3 * TLS_RECORD // 256) + b"the end of it"
 """Three full records and a short one."""
 ORIGIN: Final = ("https", HOST, 443)
-WAIT: Final = 10.0
-"""Seconds after which a wait has failed."""
 
 Ends = tuple[ssl.SSLSocket, ssl.SSLSocket]
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from tests.conftest import WAIT
+
 if TYPE_CHECKING:
     from tests.transports.conftest import Connection, Net
 
@@ -90,9 +92,6 @@ def interrupt(): raise KeyboardInterrupt("now")
 attempt()
 attempt()
 """
-
-WAIT: Final = 60
-"""Seconds after which a program has failed; it takes a fraction of one."""
 
 
 def output(program: str, url: str, *arguments: str) -> list[str]:

@@ -34,6 +34,7 @@ from cartesia_proto.errors import (
     TimeoutError,
 )
 from cartesia_urllib import Cartesia
+from tests.conftest import WAIT
 
 if TYPE_CHECKING:
     from tests.transports.conftest import Connection, Net, Server
@@ -384,7 +385,7 @@ def test_a_stream_is_closed_from_another_thread(clients: list[Cartesia], net: Ne
     reader.start()
     stream.close()
     assert ended.wait(10)
-    reader.join(10)
+    reader.join(WAIT)
     server.wait_until_left()
 
 
@@ -415,6 +416,7 @@ def test_a_finished_stream_gives_its_connection_back(clients: list[Cartesia], ne
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="signals are others there")
+@pytest.mark.usefixtures("ctrl_c")
 def test_interrupted_by_the_keyboard(clients: list[Cartesia], net: Net, openers: str) -> None:
     """Ctrl-C in the middle of a read leaves no connection open, and the client usable."""
     server = net.serve(
@@ -438,7 +440,7 @@ def test_a_file_that_shrinks(clients: list[Cartesia], net: Net, tmp_path: Path) 
 
     def shrink(host: str, port: int) -> socket.socket:
         path.write_bytes(b"clip")
-        return socket.create_connection((host, port), 10)
+        return socket.create_connection((host, port), WAIT)
 
     server = net.serve([])
     with (

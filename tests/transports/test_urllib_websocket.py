@@ -44,6 +44,7 @@ from cartesia_urllib import Cartesia
 from cartesia_urllib.dialling import turns as new_turns
 from cartesia_urllib.pump import Pump
 from cartesia_urllib.sockets import Interrupter
+from tests.conftest import WAIT
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -55,8 +56,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-WAIT: Final = 10.0
-"""Seconds after which a wait has failed."""
 
 SETTINGS: Final[ContextSettings] = {
     "model_id": "sonic-3",

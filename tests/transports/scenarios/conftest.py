@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import closing
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Final, Generic, Literal, Never, Self, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Generic, Literal, Never, Self, TypedDict, TypeVar, Unpack
 
 import pytest
 import trio
@@ -22,6 +22,7 @@ import trio
 from cartesia_asyncio import AsyncCartesia as AsyncioCartesia
 from cartesia_trio import AsyncCartesia as TrioCartesia
 from cartesia_urllib import Cartesia
+from tests.conftest import WAIT
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 E = TypeVar("E")
-
-WAIT: Final = 10.0
-"""Seconds after which a wait has failed, and the timeout of clients unless a scenario sets another."""
 
 
 class Defaults(TypedDict, total=False):

@@ -13,6 +13,7 @@ from cartesia_proto.api.tts import TTS
 from cartesia_proto.audio.formats import RawFormat
 from cartesia_proto.call import Call
 from cartesia_proto.errors import IncompleteStream, TransportError
+from tests.conftest import WAIT
 
 if TYPE_CHECKING:
     from tests.transports.conftest import Connection, Net
@@ -24,8 +25,6 @@ LONG = bytes(range(256)) * 1000
 """Several times what a client holds before somebody reads."""
 UNTIL_THE_END = b"HTTP/1.1 200 OK\r\n\r\n"
 TLS_ONLY = pytest.mark.parametrize("net", ["tls"], indirect=True)
-WAIT = 10.0
-"""Seconds after which a wait has failed."""
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ import pytest
 from cartesia_proto.api.tts import TTS
 from cartesia_proto.call import Call
 from cartesia_proto.errors import CartesiaError, LocalProtocolError
+from tests.conftest import WAIT
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -52,7 +53,7 @@ def chunk(data: bytes) -> bytes:
 def wait_until_blocked(thread: threading.Thread) -> None:
     """Wait until a thread waits for bytes: it stands still. Should it only have been slow, the test tests less."""
     places: list[tuple[int, int]] = []
-    end = monotonic() + 10
+    end = monotonic() + WAIT
     while len(places) < STILL:
         assert monotonic() < end, "the thread never waited for bytes"
         thread.join(0.001)
@@ -90,7 +91,7 @@ def test_a_stream_is_closed_from_another_thread(shell: Shell, net: Net) -> None:
     reader.start()
     wait_until_blocked(reader)
     stream.close()
-    reader.join(10)
+    reader.join(WAIT)
     assert not reader.is_alive()
     assert pieces == [b"\1\0"]
     server.wait_until_left()
@@ -114,7 +115,7 @@ def test_a_client_is_closed_from_another_thread(shell: Shell, net: Net) -> None:
     server.wait_for_requests(1)
     wait_until_blocked(caller)
     client.close()
-    caller.join(10)
+    caller.join(WAIT)
     assert not caller.is_alive()
     assert len(caught) == 1
     server.wait_until_left()

@@ -43,6 +43,7 @@ from cartesia_proto.wire.websocket import ServerWebSocketLink
 from cartesia_proto.wire.websocket_link import Closed
 from cartesia_standin import DEFAULT_VOICE_ID, StandIn
 from cartesia_urllib import Cartesia
+from tests.conftest import WAIT
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -57,9 +58,6 @@ if TYPE_CHECKING:
 
 Socket: TypeAlias = "DirectSocket | DrivenSocket"
 Context: TypeAlias = "TTSWebSocketContext | DrivenContext"
-
-WAIT: Final = 10.0
-"""Seconds after which a wait has failed."""
 
 
 class Settings(TypedDict):

@@ -22,6 +22,7 @@ from cartesia_proto.conversation import TTSConversation
 from cartesia_proto.sessions.context import TTSContext
 from cartesia_proto.sessions.events import Cancelled, ContextEnded
 from cartesia_standin import DEFAULT_VOICE_ID, spoken_audio
+from tests.conftest import WAIT
 
 if TYPE_CHECKING:
     from cartesia_proto.awaiting import AsyncTTSWebSocket, AsyncTTSWebSocketContext
@@ -123,7 +124,7 @@ def test_threads_that_cancel_each_other(stage: Stage, net: Net, standin: StandIn
 
         def disturb() -> None:
             for number in order:
-                assert left.acquire(timeout=10)
+                assert left.acquire(timeout=WAIT)
                 contexts[number].cancel()
 
         jobs = [net.start(partial(talk, thread)) for thread in range(THREADS)]
@@ -310,7 +311,7 @@ def test_nobody_is_woken_for_another(stage: Stage, net: Net, monkeypatch: pytest
         peer.hear_finished(2)
         for _ in range(messages):
             peer.say(stage.chunk("busy", b"b1"))
-            assert heard.acquire(timeout=10)  # so each message is read by itself
+            assert heard.acquire(timeout=WAIT)  # so each message is read by itself
         peer.say(stage.done("busy"), stage.chunk("idle", b"i1"), stage.done("idle"))
 
     def listen(context: Context) -> None:

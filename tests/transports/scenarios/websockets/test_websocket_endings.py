@@ -17,6 +17,7 @@ from cartesia_proto.errors import ConnectionLost, ServerError
 from cartesia_proto.sessions.events import ContextEnded, Failed
 from cartesia_proto.sessions.states import State
 from cartesia_standin import CloseFrameAfter, DropAfter, Fault, SilenceAfter
+from tests.conftest import WAIT
 
 if TYPE_CHECKING:
     from cartesia_proto.errors import JsonValue
@@ -146,7 +147,7 @@ def test_dropped_after_every_message_while_one_is_never_read(stage: Stage) -> No
             heard = stage.listen(read)
             assert heard.audio == b"".join(line.audio for line in cut if line.id == "b")
             assert_ended(read, heard, done=any(line.last for line in cut if line.id == "b"))
-            assert dropped.acquire(timeout=10)
+            assert dropped.acquire(timeout=WAIT)
             kept.append(unread)
         assert ws.whole("Hello").data == b"new..."
         for cut, unread in zip(cuts, kept, strict=True):
