@@ -384,7 +384,7 @@ def test_a_stream_is_closed_from_another_thread(clients: list[Cartesia], net: Ne
     reader = threading.Thread(target=read)
     reader.start()
     stream.close()
-    assert ended.wait(10)
+    assert ended.wait(WAIT)
     reader.join(WAIT)
     server.wait_until_left()
 

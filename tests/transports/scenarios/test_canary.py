@@ -27,6 +27,7 @@ from cartesia_proto.flow import Attempt
 from cartesia_proto.http import Response
 from cartesia_proto.testing import half, run
 from cartesia_proto.wire.proxy import Proxy
+from tests.conftest import WAIT
 
 if TYPE_CHECKING:
     from tests.transports.conftest import Connection, Net
@@ -202,7 +203,7 @@ def test_the_server_fails(shell: Shell, net: Net, log: Records, which: int) -> N
     """A refused key, a timeout, a cut body, garbage; through a proxy, so that both secrets are in play."""
     script, kind = answers(net)[which]
     url = f"http://me:{ENCODED}@127.0.0.1:{net.proxy().port}"
-    client = shell.client(net.serve(script), api_key=KEY, proxy=url, timeout=0.3 if kind is TimeoutError else 10)
+    client = shell.client(net.serve(script), api_key=KEY, proxy=url, timeout=0.3 if kind is TimeoutError else WAIT)
     assert_silent(fail(client, kind), client.native, log.texts)
 
 

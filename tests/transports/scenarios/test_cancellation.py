@@ -11,6 +11,7 @@ import pytest
 from cartesia_proto.api.tts import TTS
 from cartesia_proto.api.voices import Voices
 from cartesia_proto.call import Call
+from tests.conftest import WAIT
 
 if TYPE_CHECKING:
     from tests.transports.conftest import Connection, Net
@@ -27,7 +28,7 @@ def test_while_connecting(awaiting: AwaitingShell, net: Net) -> None:
     """The caller's own `connect` is cancelled with the rest."""
     server = net.serve([net.response(200, b"2")])
     client = awaiting.client(server, "stuck")
-    awaiting.loop.cancel(client.native.call(GET), lambda: awaiting.connecting.wait(10))
+    awaiting.loop.cancel(client.native.call(GET), lambda: awaiting.connecting.wait(WAIT))
     assert server.opened == 0
     assert client.call(GET) == 2
 
@@ -60,7 +61,7 @@ def test_while_sending(awaiting: AwaitingShell, net: Net, tmp_path: Path) -> Non
     over = threading.Event()
 
     def stare(connection: Connection) -> None:
-        assert over.wait(10)
+        assert over.wait(WAIT)
 
     server = net.serve(stare, [net.response(200, b"2")])
     client = awaiting.client(server)
@@ -132,7 +133,7 @@ def test_while_reading_a_stream(awaiting: AwaitingShell, net: Net) -> None:
             async for _ in stream:
                 heard.set()
 
-    awaiting.loop.cancel(listen(), lambda: heard.wait(10))
+    awaiting.loop.cancel(listen(), lambda: heard.wait(WAIT))
     server.wait_until_left()
     assert client.call(GET) == 2
 

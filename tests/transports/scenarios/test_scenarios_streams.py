@@ -18,6 +18,7 @@ from cartesia_proto.errors import (
     RemoteProtocolError,
     TimeoutError,
 )
+from tests.conftest import WAIT
 
 if TYPE_CHECKING:
     from tests.transports.conftest import Connection, Net
@@ -48,7 +49,7 @@ def test_pieces_arrive_as_they_come(shell: Shell, net: Net) -> None:
 
     def speak(connection: Connection) -> None:
         connection.answer(AUDIO + chunk(b"\1\0\2\0"))
-        assert heard.wait(10), "the first piece was held back"
+        assert heard.wait(WAIT), "the first piece was held back"
         connection.send(chunk(b"\3\0") + END)
         connection.answer(net.response(200, b"2"))
 
@@ -70,7 +71,7 @@ def test_batches(shell: Shell, net: Net) -> None:
 
     def speak(connection: Connection) -> None:
         connection.answer(EVENT_STREAM + chunk(SPOKEN * 3))
-        assert heard.wait(10), "the first batch was held back"
+        assert heard.wait(WAIT), "the first batch was held back"
         connection.send(chunk(SPOKEN) + chunk(DONE) + END)
 
     with shell.client(net.serve(speak)).stream(EVENTS) as stream:
@@ -108,7 +109,7 @@ def test_a_batch_for_a_second_reader(awaiting: AwaitingShell, net: Net) -> None:
 
     def speak(connection: Connection) -> None:
         connection.answer(EVENT_STREAM + chunk(SPOKEN))
-        assert heard.wait(10), "the first event was held back"
+        assert heard.wait(WAIT), "the first event was held back"
         connection.send(chunk(SPOKEN * 2))
         connection.wait_until_left()
 
@@ -142,7 +143,7 @@ def test_the_connection_of_a_stream_that_was_read_to_its_end(shell: Shell, net: 
     def speak(connection: Connection) -> None:
         connection.answer(EVENT_STREAM + chunk(SPOKEN + DONE) + END)
         connection.answer(AUDIO + chunk(b"\1\0"))
-        assert more.wait(10)
+        assert more.wait(WAIT)
         connection.send(chunk(b"\2\0") + END)
         sent.set()
 
@@ -152,7 +153,7 @@ def test_the_connection_of_a_stream_that_was_read_to_its_end(shell: Shell, net: 
     assert next(iter(first)).audio == bytes(4)
     assert next(iter(second)) == b"\1\0"
     more.set()
-    assert sent.wait(10)
+    assert sent.wait(WAIT)
     assert list(first) == []
     assert list(second) == [b"\2\0"]
     assert server.opened == 1
@@ -345,7 +346,7 @@ def test_events_arrive_as_they_come(shell: Shell, net: Net) -> None:
 
     def speak(connection: Connection) -> None:
         connection.answer(EVENT_STREAM + chunk(SPOKEN))
-        assert heard.wait(10), "the first event was held back"
+        assert heard.wait(WAIT), "the first event was held back"
         connection.send(chunk(DONE) + END)
 
     with shell.client(net.serve(speak)).stream(EVENTS) as stream:

@@ -41,6 +41,7 @@ from cartesia_standin import (
     Status,
     WithoutDone,
 )
+from tests.conftest import WAIT
 
 if TYPE_CHECKING:
     from tests.transports.conftest import Net
@@ -242,7 +243,7 @@ def test_accents(standin: StandIn, shell: Shell) -> None:
 def test_faults(standin: StandIn, shell: Shell, fault: Fault, kind: type[CartesiaError], how: str) -> None:
     """Every way in which it goes wrong ends as what it is, however it was asked; the next call is fine."""
     client = client_of(standin, shell)
-    hasty = client.with_options(timeout=0.2 if kind is TimeoutError else 10, max_retries=0)
+    hasty = client.with_options(timeout=0.2 if kind is TimeoutError else WAIT, max_retries=0)
     standin.script(fault)
     with pytest.raises(kind):
         match how:

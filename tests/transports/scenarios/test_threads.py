@@ -164,6 +164,7 @@ def between(step: int, work: Callable[[], T], intrude: Callable[[], object]) -> 
         return trace(frame, event, argument) if frame.f_code.co_filename.endswith("stream.py") else None
 
     before = sys.gettrace()
+    sys._getframe().f_trace_opcodes = True  # pyright: ignore[reportPrivateUsage]  # 3.12 looks for one at `settrace`
     sys.settrace(begin)
     try:
         result = work()
@@ -188,7 +189,7 @@ def test_two_readers_of_a_stream(shell: Shell, net: Net, first: Read, other: Rea
     def speak(connection: Connection) -> None:
         while True:
             connection.answer(EVENT_STREAM + b"".join(events[:3]))
-            assert more.wait(10)
+            assert more.wait(WAIT)
             more.clear()
             connection.send(b"".join(events[3:]) + chunk(DONE) + b"0\r\n\r\n")
 

@@ -15,6 +15,7 @@ from cartesia_proto.errors import ConnectionLost, LocalProtocolError
 from cartesia_proto.sessions.events import Cancelled, ContextEnded, Failed
 from cartesia_proto.sessions.states import State
 from cartesia_standin import DEFAULT_VOICE_ID, StaleFrames, spoken_audio
+from tests.conftest import WAIT
 
 CLEAR_ONLY = pytest.mark.parametrize("net", ["clear"], indirect=True)
 """For what TLS makes no difference to."""
@@ -43,7 +44,7 @@ def test_a_reader_that_waits(stage: Stage, net: Net) -> None:
     def script(peer: Peer) -> None:
         peer.hear()
         assert peer.hear() == CANCEL_A
-        assert released.wait(10)
+        assert released.wait(WAIT)
         peer.say(*[stage.chunk("a", b"late")] * 40, stage.done("a"))
         answering(stage, peer, "b")
 
@@ -275,7 +276,7 @@ def test_more_after_the_last_word(stage: Stage) -> None:
 
     def script(peer: Peer) -> None:
         peer.hear_finished(1)
-        assert refused.wait(10)
+        assert refused.wait(WAIT)
         peer.say(stage.chunk("a", b"a1"), stage.done("a"))
 
     with stage.meet(stage.serve(script)) as ws:

@@ -253,7 +253,7 @@ def test_tasks_whose_words_cannot_leave(stage: Stage) -> None:
     count = 60
 
     def script(peer: Peer) -> None:
-        assert reading.wait(10)
+        assert reading.wait(WAIT)
         while True:
             fields = peer.hear()
             id = str(fields["context_id"])

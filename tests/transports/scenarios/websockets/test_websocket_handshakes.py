@@ -24,6 +24,7 @@ from cartesia_proto.errors import (
     TimeoutError,
 )
 from cartesia_proto.sessions.states import State
+from tests.conftest import WAIT
 
 if TYPE_CHECKING:
     from tests.transports.conftest import Connection, Net
@@ -260,7 +261,7 @@ def test_the_timeout_is_not_for_reading(shell: Shell, net: Net, stage: Stage) ->
         peer.say(stage.chunk("a", b"a1"), stage.done("a"))
 
     client = shell.client(stage.serve(script), timeout=SHORT)
-    with stage.websocket(client, ping_interval=SHORT / 3, ping_timeout=10.0) as ws:
+    with stage.websocket(client, ping_interval=SHORT / 3, ping_timeout=WAIT) as ws:
         assert stage.listen(ws.send("Hello", context_id="a")).audio == b"a1"
 
 

@@ -22,6 +22,7 @@ from cartesia_proto.errors import (
 )
 from cartesia_proto.sessions.events import Cancelled, Failed
 from cartesia_proto.sessions.states import State
+from tests.conftest import WAIT
 
 if TYPE_CHECKING:
     from cartesia_proto.errors import JsonValue
@@ -69,7 +70,7 @@ def test_no_done(stage: Stage) -> None:
         assert heard.audio == b"a1"
         assert isinstance(heard.error, TimeoutError)
         assert (heard.error.phase, heard.error.scope) == ("stall", "context")
-        assert stage.listen(ws.send("Hello", context_id="b", stall_timeout=10.0)).audio == b"b1"
+        assert stage.listen(ws.send("Hello", context_id="b", stall_timeout=WAIT)).audio == b"b1"
     assert server.opened == 1
 
 

@@ -11,6 +11,7 @@ import pytest
 from cartesia_proto.errors import ConnectionLost
 from cartesia_proto.sessions.events import ContextEnded, Failed
 from cartesia_standin import IDLE_REASON, StandIn
+from tests.conftest import WAIT
 
 Verb: TypeAlias = Callable[[], None]
 
@@ -59,7 +60,7 @@ def test_a_new_context_has_a_new_connection(stage: Stage, end: Callable[[Peer], 
     with stage.meet(server) as ws:
         for event in events:
             assert stage.listen(ws.send("Hello")).audio == b"audio."
-            assert event.wait(10)
+            assert event.wait(WAIT)
     assert server.opened == len(events)
 
 
@@ -73,7 +74,7 @@ def test_a_new_context_though_the_last_was_never_read(stage: Stage, end: Callabl
         unread: Context | None = ws.context(context_id="a")
         assert unread is not None
         unread.finish("Hello")
-        assert events[0].wait(10)
+        assert events[0].wait(WAIT)
         if not kept:
             unread = None
         assert ws.whole("Hello").data == b"audio."
@@ -90,11 +91,11 @@ def test_connecting_ahead_again(stage: Stage, net: Net) -> None:
         ws.connect()
         ws.connect()
         assert ws.whole("Hello").data == b"audio."
-        assert events[0].wait(10)
+        assert events[0].wait(WAIT)
         ws.connect()
         assert server.opened == 2
         assert ws.whole("Hello").data == b"audio."
-        assert events[1].wait(10)
+        assert events[1].wait(WAIT)
         running = net.start(ws.run)
         server.wait_until_opened(3)
         assert ws.whole("Hello").data == b"audio."
@@ -115,7 +116,7 @@ def test_never_behind_the_back_of_an_open_context(stage: Stage) -> None:
     with stage.meet(server) as ws:
         context, unborn = ws.context(context_id="a"), ws.context(context_id="b")
         context.push("Hello, ")
-        assert closed.wait(10)
+        assert closed.wait(WAIT)
         error = stage.listen(context).error
         assert isinstance(error, ConnectionLost)
         assert (error.code, error.reason) == (1000, IDLE_REASON)
@@ -138,7 +139,7 @@ def test_an_id_is_good_again_on_a_new_connection(stage: Stage) -> None:
     with stage.meet(server) as ws:
         for event in events:
             assert stage.listen(ws.send("Hello", context_id="mine")).audio == b"audio."
-            assert event.wait(10)
+            assert event.wait(WAIT)
 
 
 def test_the_stand_in_idles_out(stage: Stage, net: Net, server_context: ssl.SSLContext) -> None:
