@@ -12,8 +12,11 @@ from cartesia_proto.audio.wav import WavAligner
 from cartesia_proto.errors import RemoteProtocolError
 from cartesia_proto.http import Response
 
-NOT_AUDIO: Final = ("text/", "application/json")
+NOT_AUDIO: Final = ("text/", "application/json", "application/xml")
 """Media types that cannot be audio; every other is accepted, as the API promises none (protocol section 7.1)."""
+
+TEXT_SUFFIXES: Final = ("+json", "+xml")
+"""So do these say of others, such as `application/problem+json` (RFC 6839, RFC 9457)."""
 
 
 def check_audio(head: Response) -> None:
@@ -23,7 +26,7 @@ def check_audio(head: Response) -> None:
         RemoteProtocolError: its media type says so, as a gateway's page would.
     """
     media_type = (head.headers.get("content-type") or "").lower()
-    if media_type.startswith(NOT_AUDIO):
+    if media_type.startswith(NOT_AUDIO) or media_type.partition(";")[0].rstrip().endswith(TEXT_SUFFIXES):
         raise RemoteProtocolError(f"expected audio, but the server sent {media_type}")
 
 

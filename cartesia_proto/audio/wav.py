@@ -1,7 +1,8 @@
 """WAV files: written with a right header, read by walking chunks, repaired where they were streamed.
 
-This module knows the RIFF container and the `fmt `, `fact` and `data` chunks ("Multimedia Programming Interface and
-Data Specifications 1.0", 1991, and its revision 3.0 of 1994 for formats other than PCM). It must not know endpoints,
+This module knows what the `fmt `, `fact` and `data` chunks say ("Multimedia Programming Interface and Data
+Specifications 1.0", 1991, and its revision 3.0 of 1994 for formats other than PCM), and the `ds64` chunk of files with
+sizes over 32 bits (EBU Tech 3306; ITU-R BS.2088). Where chunks stand is for `riff` to find. It must not know endpoints,
 and it never opens a file: what is to be changed in one is told as patches.
 
 A server that streams does not know the length when it writes the header (protocol section 7.3), so both sizes are
@@ -9,13 +10,15 @@ placeholders. Everything here trusts a data size that can be true, and else take
 """
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from itertools import pairwise
 from typing import Final, final
 
 from attrs import frozen
 
 from cartesia_proto.audio.formats import Encoding, RawFormat, WavFormat
 from cartesia_proto.audio.pcm import SampleAligner
+from cartesia_proto.audio.riff import CHUNK_HEADER, ChunkWalk, padding_is_missing
 from cartesia_proto.errors import LocalProtocolError, RemoteProtocolError
 
 PLACEHOLDER: Final = 0xFFFFFFFF
@@ -36,15 +39,11 @@ FORMAT_TAGS: Final[Mapping[str, tuple[int, int]]] = {
 }
 """Format tag and bits per sample of each encoding of speech output."""
 
-MAX_HEADER: Final = 16 * 1024
-"""Bytes before the samples that `WavAligner` waits for; our choice, many times what an encoder writes there."""
-
 _ENCODINGS: Final[Mapping[tuple[int, int], str]] = {
     description: encoding for encoding, description in FORMAT_TAGS.items()
 }
-_RIFF_HEADER: Final = 12  # RIFF, size, WAVE
-_CHUNK_HEADER: Final = 8  # identifier, size
 _SUBFORMAT: Final = 24  # where the SubFormat of an extensible format begins in its chunk
+_DS64: Final = 24  # bytes of a `ds64` chunk up to its table: sizes of RIFF and data, number of samples
 
 
 @frozen
@@ -125,56 +124,34 @@ def _size(value: int) -> bytes:
     return struct.pack("<I", min(value, PLACEHOLDER))
 
 
-def _chunks(prefix: bytes | bytearray) -> Iterator[tuple[bytes, int, int]]:
-    """Identifier, offset of the content and declared size of each chunk whose header is in the prefix, up to `data`."""
-    position = _RIFF_HEADER
-    while position + _CHUNK_HEADER <= len(prefix):
-        identifier, size = struct.unpack_from("<4sI", prefix, position)
-        position += _CHUNK_HEADER
-        yield identifier, position, size
-        if identifier == b"data":
-            return
-        position += size + size % 2  # contents of an odd size are padded
-
-
-def _locate(prefix: bytes | bytearray) -> dict[bytes, tuple[int, int]] | None:
-    """Offset and declared size of each chunk up to `data`; None where the prefix ends before that.
-
-    Raises:
-        RemoteProtocolError: it is no WAV file.
-    """
-    if not b"RIFF".startswith(prefix[:4]) or not b"WAVE".startswith(prefix[8:_RIFF_HEADER]):
-        raise RemoteProtocolError("this is no WAV file: it does not begin with RIFF and WAVE")
-    found = {identifier: (offset, size) for identifier, offset, size in _chunks(prefix)}
-    return found if b"data" in found else None
-
-
 def parse_wav(data: bytes | bytearray) -> WavInfo:
     """Read the header of a whole WAV file, whatever its sizes say.
 
     Raises:
-        RemoteProtocolError: it is no WAV file, or has no usable `fmt ` chunk before a `data` chunk.
+        RemoteProtocolError: it is no WAV file, has no usable `fmt ` chunk before a `data` chunk, has no
+            data chunk where `riff` looks for it, or is an RF64 file without a usable `ds64` chunk.
     """
-    return _info(data, len(data))
+    return _info(data, len(data))[0]
 
 
-def _info(prefix: bytes | bytearray, total: int) -> WavInfo:
+def _info(prefix: bytes | bytearray, total: int) -> tuple[WavInfo, ChunkWalk]:
     """As `parse_wav`, for a file of which only the beginning and the length are at hand."""
-    found = _locate(prefix)
-    if found is None:
+    walk = ChunkWalk()
+    walk.walk(prefix)
+    if not walk.done:
         raise RemoteProtocolError("the WAV file ends before its data chunk")
-    offset, size = found.get(b"fmt ", (0, 0))
-    if size < 16:
-        raise RemoteProtocolError("the WAV file has no complete fmt chunk before its data chunk")
-    tag, channels, sample_rate, _, frame_size, bits = struct.unpack_from("<HHIIHH", prefix, offset)
-    if tag == EXTENSIBLE and size >= _SUBFORMAT + 2:
-        (tag,) = struct.unpack_from("<H", prefix, offset + _SUBFORMAT)
-    if not channels or not sample_rate or not frame_size:
-        raise RemoteProtocolError("the fmt chunk of the WAV file says 0 channels, 0 Hz or 0 bytes per sample")
-    data_offset, declared = found[b"data"]
+    return _describe(prefix, total, walk), walk
+
+
+def _describe(prefix: bytes | bytearray, total: int, walk: ChunkWalk) -> WavInfo:
+    """What the chunks say, once `data` was found."""
+    data_offset, declared = walk.found[b"data"]
+    tag, channels, sample_rate, frame_size, bits = _read_fmt(prefix, *walk.found.get(b"fmt ", (0, 0)))
     (riff_size,) = struct.unpack_from("<I", prefix, 4)
+    if prefix[:4] != b"RIFF":
+        riff_size, declared = _read_ds64(prefix, declared, *walk.found.get(b"ds64", (0, 0)))
     available = total - data_offset
-    possible = declared <= available and (declared > 0 or riff_size == total - _CHUNK_HEADER)
+    possible = declared <= available and (declared > 0 or riff_size == total - CHUNK_HEADER)
     return WavInfo(
         format_tag=tag,
         encoding=_ENCODINGS.get((tag, bits)),
@@ -185,6 +162,26 @@ def _info(prefix: bytes | bytearray, total: int) -> WavInfo:
         data_size=declared if possible else available - available % frame_size,
         size_declared=possible,
     )
+
+
+def _read_fmt(prefix: bytes | bytearray, offset: int, size: int) -> tuple[int, int, int, int, int]:
+    """Format tag, channels, sample rate, bytes of a sample of all channels, bits of one of one."""
+    if size < 16:
+        raise RemoteProtocolError("the WAV file has no complete fmt chunk before its data chunk")
+    tag, channels, sample_rate, _, frame_size, bits = struct.unpack_from("<HHIIHH", prefix, offset)
+    if tag == EXTENSIBLE and size >= _SUBFORMAT + 2:
+        (tag,) = struct.unpack_from("<H", prefix, offset + _SUBFORMAT)
+    if not channels or not sample_rate or not frame_size:
+        raise RemoteProtocolError("the fmt chunk of the WAV file says 0 channels, 0 Hz or 0 bytes per sample")
+    return tag, channels, sample_rate, frame_size, bits
+
+
+def _read_ds64(prefix: bytes | bytearray, declared: int, offset: int, size: int) -> tuple[int, int]:
+    """Size of RIFF, and size of the data unless the data chunk itself declares one (EBU Tech 3306 section 3)."""
+    if size < _DS64:
+        raise RemoteProtocolError("the RF64 file has no complete ds64 chunk before its data chunk")
+    riff_size, data_size = struct.unpack_from("<QQ", prefix, offset)
+    return riff_size, data_size if declared == PLACEHOLDER else declared
 
 
 def size_patches(prefix: bytes | bytearray, total: int) -> list[tuple[int, bytes]]:
@@ -206,31 +203,54 @@ def size_patches(prefix: bytes | bytearray, total: int) -> list[tuple[int, bytes
 
 def _repairs(prefix: bytes | bytearray, total: int) -> tuple[int, list[tuple[int, bytes]]]:
     """Where the file ends once it is repaired, and the patches."""
-    info = _info(prefix, total)
+    info, walk = _info(prefix, total)
     data_end = info.data_offset + info.data_size
     padding = bytes(info.data_size % 2)
     follows = info.size_declared and data_end + len(padding) <= total  # the padding, and maybe other chunks, are there
     end = total if follows else data_end + len(padding)
-    patches = [(4, _size(end - _CHUNK_HEADER)), (info.data_offset - 4, _size(info.data_size))]
-    for identifier, offset, size in _chunks(prefix):
-        if identifier == b"fact" and size >= 4:
-            patches.append((offset, _size(info.data_size // info.frame_size)))
+    frames = info.data_size // info.frame_size
+    if prefix[:4] == b"RIFF":
+        patches = [(4, _size(end - CHUNK_HEADER)), (info.data_offset - 4, _size(info.data_size))]
+    else:  # where both sizes are placeholders, those of the ds64 chunk hold
+        patches = [(4, _size(PLACEHOLDER)), (info.data_offset - 4, _size(PLACEHOLDER))]
+        sizes = struct.pack("<QQQ", end - CHUNK_HEADER, info.data_size, frames)
+        patches.append((walk.found[b"ds64"][0], sizes))
+    fact, size = walk.found.get(b"fact", (0, 0))
+    if size >= 4:
+        patches.append((fact, _size(frames)))
     if padding and not follows:
         patches.append((data_end, padding))
     return end, patches
 
 
 def repair(data: bytes) -> bytes:
-    """The same WAV file with true sizes, without an incomplete last sample.
+    """The same WAV file with true sizes and all padding bytes, without an incomplete last sample.
 
     Raises:
         RemoteProtocolError: as `parse_wav`.
     """
+    data = _padded(data)
     end, patches = _repairs(data, len(data))
     repaired = bytearray(data)
     for offset, patch in patches:
         repaired[offset : offset + len(patch)] = patch
     return bytes(memoryview(repaired)[:end])
+
+
+def _padded(data: bytes) -> bytes:
+    """The same file with the padding bytes that are missing up to the chunk behind the samples."""
+    info, walk = _info(data, len(data))
+    places = walk.unpadded
+    end = info.data_offset + info.data_size
+    if info.data_size % 2 and end + CHUNK_HEADER <= len(data) and padding_is_missing(data, end):
+        places = [*places, end]
+    if not places:
+        return data
+    bounds = [0, *places, len(data)]
+    padded = b"\0".join(data[start:stop] for start, stop in pairwise(bounds))
+    (riff_size,) = struct.unpack_from("<I", data, 4)
+    true_size = riff_size == len(data) - CHUNK_HEADER  # stays so, because it may say that there are no samples
+    return padded[:4] + _size(len(padded) - CHUNK_HEADER) + padded[CHUNK_HEADER:] if true_size else padded
 
 
 @final
@@ -242,25 +262,23 @@ class WavAligner:
 
     def __init__(self) -> None:
         self._header = bytearray()
+        self._walk = ChunkWalk()
         self._samples: SampleAligner | None = None
 
     def align(self, data: bytes) -> bytes:
         """The header with the whole samples after it once it is complete, before that nothing, then whole samples.
 
         Raises:
-            RemoteProtocolError: this is no WAV file, or no data chunk begins in its first `MAX_HEADER` bytes.
+            RemoteProtocolError: as `parse_wav`, as soon as what has arrived says so.
         """
         if self._samples is not None:
             return self._samples.align(data)
         self._header += data
-        if _locate(self._header[:MAX_HEADER]) is None:
-            if len(self._header) >= MAX_HEADER:
-                raise RemoteProtocolError(f"the WAV file has no data chunk in its first {MAX_HEADER} bytes")
-            return b""
-        return self._begin()
+        self._walk.walk(self._header)
+        return self._begin() if self._walk.done else b""
 
     def _begin(self) -> bytes:
-        info = _info(self._header, len(self._header))
+        info = _describe(self._header, len(self._header), self._walk)
         self._samples = SampleAligner(info.frame_size)
         header, samples = bytes(self._header[: info.data_offset]), bytes(self._header[info.data_offset :])
         self._header.clear()

@@ -62,7 +62,16 @@ def test_no_wav() -> None:
 
 
 @pytest.mark.parametrize(
-    "media_type", ["text/html; charset=utf-8", "TEXT/PLAIN", "application/json", "text/event-stream"]
+    "media_type",
+    [
+        "text/html; charset=utf-8",
+        "TEXT/PLAIN",
+        "application/json",
+        "text/event-stream",
+        "application/xml",
+        "Application/Problem+JSON ; charset=utf-8",
+        "application/xhtml+xml",
+    ],
 )
 def test_a_text_is_no_audio(media_type: str) -> None:
     """A page of a gateway with status 200 is refused by its media type."""
@@ -70,7 +79,9 @@ def test_a_text_is_no_audio(media_type: str) -> None:
         check_audio(Response(200, Headers([("Content-Type", media_type)])))
 
 
-@pytest.mark.parametrize("media_type", ["audio/wav", "audio/mpeg", "application/octet-stream", "audio/of-tomorrow"])
+@pytest.mark.parametrize(
+    "media_type", ["audio/wav", "audio/mpeg", "application/octet-stream", "audio/of-tomorrow", "audio/x; y=+xml"]
+)
 def test_everything_else_may_be_audio(media_type: str) -> None:
     """The API promises no media type, so none is needed."""
     check_audio(Response(200, Headers([("Content-Type", media_type)])))

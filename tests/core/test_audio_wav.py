@@ -7,9 +7,9 @@ import wave
 import pytest
 
 from cartesia_proto.audio.formats import RawFormat, WavFormat
+from cartesia_proto.audio.riff import MAX_HEADER
 from cartesia_proto.audio.wav import (
     FORMAT_TAGS,
-    MAX_HEADER,
     PLACEHOLDER,
     WavAligner,
     parse_wav,
@@ -34,9 +34,9 @@ def _fmt(
     return _chunk(b"fmt ", struct.pack("<HHIIHH", tag, channels, rate, rate * frame, frame, bits) + more)
 
 
-def _riff(*chunks: bytes, size: int | None = None) -> bytes:
+def _riff(*chunks: bytes, size: int | None = None, form: bytes = b"RIFF") -> bytes:
     content = b"WAVE" + b"".join(chunks)
-    return b"RIFF" + struct.pack("<I", len(content) if size is None else size) + content
+    return form + struct.pack("<I", len(content) if size is None else size) + content
 
 
 def _streamed(format: WavFormat, samples: bytes) -> bytes:
@@ -171,9 +171,14 @@ def test_extensible() -> None:
         (b"RIFF", "ends before its data chunk"),
         (b"ID3\4", "this is no WAV file"),
         (b"RIFX\0\0\0\0WAVE", "this is no WAV file"),
+        (_riff(_fmt(), _chunk(b"data", b""), form=b"RF64"), "no complete ds64 chunk"),
+        (
+            _riff(_chunk(b"ds64", bytes(23)), b"\0", _fmt(), _chunk(b"data", b""), form=b"BW64"),
+            "no complete ds64 chunk",
+        ),
         (b"RIFF\0\0\0\0AVI ", "this is no WAV file"),
         (_riff(_fmt()), "ends before its data chunk"),
-        (_riff(_chunk(b"JUNK", b"", PLACEHOLDER), _chunk(b"data", b"")), "ends before its data chunk"),
+        (_riff(_chunk(b"JUNK", b"", PLACEHOLDER), _chunk(b"data", b"")), "no data chunk in its first 16777216 bytes"),
         (_riff(_chunk(b"data", b"")), "no complete fmt chunk"),
         (_riff(_chunk(b"fmt ", b"123"), b"\0", _chunk(b"data", b"")), "no complete fmt chunk"),
         (_riff(_fmt(channels=0), _chunk(b"data", b"")), "says 0 channels, 0 Hz"),
@@ -208,14 +213,83 @@ def test_aligner_cut_short() -> None:
     assert aligner.flush() == b""
 
 
+def _aligned(file: bytes, size: int) -> bytes:
+    aligner = WavAligner()
+    pieces = [aligner.align(file[start : start + size]) for start in range(0, len(file), size)]
+    return b"".join(pieces) + aligner.flush()
+
+
+DS64 = struct.pack("<QQQI", 100, 4, 2, 0)
+SAMPLES = b"1234"
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        _riff(_fmt(), _chunk(b"LIST", b"odd"), _chunk(b"data", SAMPLES)),
+        _riff(_fmt(), _chunk(b"abcd", b"o"), _chunk(b"LIST", b"odd"), _chunk(b"data", SAMPLES)),
+        _riff(_chunk(b"iXML", b"odd"), _fmt(), _chunk(b"data", SAMPLES)),
+        _riff(_fmt(), _chunk(b"LIST", b"odd"), b"\0", _chunk(b"data", SAMPLES)),
+        _riff(_fmt(), _chunk(b"LIST", b"odd"), b"x", _chunk(b"data", SAMPLES)),
+        _riff(_fmt(), _chunk(b"LIST", b"odd"), b"\xff", _chunk(b"abcd", b""), _chunk(b"data", SAMPLES)),
+        _riff(_fmt(), _chunk(b"id3 ", bytes(20_000)), _chunk(b"data", SAMPLES)),
+        _riff(_chunk(b"JUNK", bytes(28)), _chunk(b"bext", bytes(602)), _fmt(more=b"\0\0"), _chunk(b"data", SAMPLES)),
+        _riff(_chunk(b"JUNK", bytes(3_000_000)), _fmt(), _chunk(b"data", SAMPLES, 0x7FFFFFFF)),
+        _riff(_chunk(b"ds64", DS64), _fmt(), _chunk(b"data", SAMPLES, PLACEHOLDER), size=PLACEHOLDER, form=b"RF64"),
+        _riff(_chunk(b"ds64", DS64), _fmt(), _chunk(b"data", SAMPLES), size=PLACEHOLDER, form=b"BW64"),
+        _riff(_chunk(b"ds64", bytes(28)), _fmt(), _chunk(b"data", SAMPLES, PLACEHOLDER), form=b"RF64"),
+        _riff(_chunk(b"ds64", b"\xff" * 28), _fmt(), _chunk(b"data", SAMPLES, PLACEHOLDER), form=b"RF64"),
+    ],
+)
+def test_legacy_headers(file: bytes) -> None:
+    """Missing and odd padding bytes, long tags before the samples and sizes of 64 bits: whole and in pieces alike."""
+    info = parse_wav(file)
+    assert file[info.data_offset :] == SAMPLES
+    assert (info.data_size, info.encoding) == (4, "pcm_s16le")
+    repaired = repair(file)
+    again = parse_wav(repaired)
+    assert again.size_declared
+    assert repaired[again.data_offset :] == SAMPLES
+    assert repair(repaired) == repaired
+    assert _aligned(file, 1 if len(file) < 30_000 else 65536) == _aligned(file, len(file)) == file
+
+
+def test_rf64_keeps_chunks_behind_the_data() -> None:
+    """The size in the ds64 chunk holds, so what stands behind the samples is not taken for samples."""
+    ds64 = _chunk(b"ds64", DS64)
+    file = _riff(ds64, _fmt(), _chunk(b"data", SAMPLES, PLACEHOLDER), INFO, size=PLACEHOLDER, form=b"RF64")
+    info = parse_wav(file)
+    assert (info.data_size, info.size_declared) == (4, True)
+    true = struct.pack("<QQQI", len(file) - 8, 4, 2, 0)
+    assert repair(file) == file.replace(DS64, true)
+
+
+def test_repair_puts_missing_padding_in() -> None:
+    """Other readers find the samples of a repaired file: every chunk of an odd size is padded, the samples' as well."""
+    odd = _chunk(b"LIST", b"odd")
+    file = _riff(odd, _fmt(8000, 1, 8000, 1, 8), odd, _chunk(b"data", b"123"), odd, b"\0")
+    padded = _riff(odd, b"\0", _fmt(8000, 1, 8000, 1, 8), odd, b"\0", _chunk(b"data", b"123"), b"\0", odd, b"\0")
+    assert repair(file) == padded
+    with wave.open(io.BytesIO(repair(_riff(odd, _fmt(), odd, _chunk(b"data", SAMPLES))))) as reader:
+        assert reader.readframes(10) == SAMPLES
+
+
+def test_missing_padding_and_no_samples() -> None:
+    """That the size of RIFF says a size of 0 to be true stays so when padding is put in."""
+    file = _riff(_fmt(), _chunk(b"LIST", b"odd"), _chunk(b"data", b""), _chunk(b"abcd", b"12"))
+    repaired = repair(file)
+    assert parse_wav(file).data_size == parse_wav(repaired).data_size == 0
+    assert repaired == _riff(_fmt(), _chunk(b"LIST", b"odd"), b"\0", _chunk(b"data", b""), _chunk(b"abcd", b"12"))
+
+
 @pytest.mark.parametrize("size", [1, 1000, 100_000])
 @pytest.mark.parametrize(
     ("file", "message"),
     [
         (b"<html>", "this is no WAV file"),
         (
-            _riff(_fmt(), _chunk(b"LIST", bytes(MAX_HEADER)), _chunk(b"data", b"")),
-            "no data chunk in its first 16384 bytes",
+            _riff(_fmt(), _chunk(b"LIST", b"", MAX_HEADER)),
+            "no data chunk in its first 16777216 bytes",
         ),
         (_riff(_chunk(b"data", b"")), "no complete fmt chunk"),
     ],

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cartesia_proto.audio.formats import RawFormat, WavFormat
 from cartesia_proto.audio.pcm import SampleAligner
-from cartesia_proto.audio.wav import FORMAT_TAGS, WavAligner, parse_wav, repair, size_patches, wav_header, wrap
+from cartesia_proto.audio.wav import FORMAT_TAGS, WavAligner, WavInfo, parse_wav, repair, size_patches, wav_header, wrap
 from cartesia_proto.errors import RemoteProtocolError
 
 EXAMPLES = settings(max_examples=100, deadline=None)
@@ -59,29 +59,70 @@ def test_repair_of_a_stream(format: RawFormat, samples: bytes, claimed: int | No
     assert patched.startswith(wrap(samples, format))
 
 
-chunks = st.tuples(st.sampled_from([b"fmt ", b"LIST", b"fact", b"JUNK", b"data"]), st.binary(max_size=30))
-bodies = st.lists(chunks.map(lambda chunk: chunk[0] + struct.pack("<I", len(chunk[1])) + chunk[1]), max_size=4)
+chunks = st.tuples(
+    st.sampled_from([b"fmt ", b"LIST", b"fact", b"JUNK", b"ds64", b"abcd", b"data"]),
+    st.binary(max_size=30),
+    st.sampled_from([b"", b"\0", b"x"]),
+)
+bodies = st.lists(
+    chunks.map(
+        lambda chunk: chunk[0] + struct.pack("<I", len(chunk[1])) + chunk[1] + (chunk[2] if len(chunk[1]) % 2 else b"")
+    ),
+    max_size=4,
+)
 fmt = st.just(wav_header(WavFormat("pcm_s16le", 8000), 0)[12:36])
+
+
+def _aligned(file: bytes, cuts: list[int]) -> bytes | str:
+    """What comes out of an aligner that is fed the file in pieces, or why it refused."""
+    places = sorted({min(cut, len(file)) for cut in cuts})
+    aligner = WavAligner()
+    try:
+        pieces = [aligner.align(file[a:b]) for a, b in zip([0, *places], [*places, len(file)], strict=True)]
+    except RemoteProtocolError as error:
+        return str(error)
+    return b"".join(pieces) + aligner.flush()
+
+
+def _parsed(file: bytes) -> WavInfo | str:
+    """What is said of the whole file, or why it is refused."""
+    try:
+        return parse_wav(file)
+    except RemoteProtocolError as error:
+        return str(error)
 
 
 @EXAMPLES
 @given(
-    st.tuples(bodies, st.just([]) | fmt.map(lambda chunk: [chunk]), bodies), st.integers(0, 200), st.binary(max_size=4)
+    st.tuples(bodies, st.just([]) | fmt.map(lambda chunk: [chunk]), bodies),
+    st.integers(0, 200),
+    st.binary(max_size=4),
+    st.lists(st.integers(0, 200), max_size=4),
 )
-def test_any_file(parts: tuple[list[bytes], list[bytes], list[bytes]], length: int, size: bytes) -> None:
-    """Any sequence of chunks, cut anywhere, is repaired to a fixed point that says what it has, or refused."""
+def test_any_file(
+    parts: tuple[list[bytes], list[bytes], list[bytes]], length: int, size: bytes, cuts: list[int]
+) -> None:
+    """Any sequence of chunks, cut anywhere, is repaired to a fixed point that says what it has, or refused.
+
+    Where the whole file is refused, so are its pieces, unless they end within the header; else they are the file.
+    """
     before, middle, after = parts
     file = (b"RIFF" + size.ljust(4, b"\0") + b"WAVE" + b"".join([*before, *middle, *after]))[:length]
-    try:
-        info = parse_wav(file)
-    except RemoteProtocolError:
+    aligned = _aligned(file, cuts)
+    info = _parsed(file)
+    if isinstance(info, str):
+        assert aligned == info or (aligned == file and "ends before" in info)
         return
+    assert aligned == file
     repaired = repair(file)
     assert repair(repaired) == repaired
     again = parse_wav(repaired)
     assert again.size_declared
     assert struct.unpack_from("<I", repaired, 4) == (len(repaired) - 8,)
-    assert (again.data_offset, again.data_size) == (info.data_offset, info.data_size)
+    samples = file[info.data_offset : info.data_offset + info.data_size]
+    assert repaired[again.data_offset : again.data_offset + again.data_size] == samples
+    assert again.data_size == info.data_size
+    assert again.data_offset >= info.data_offset  # padding bytes that were missing have been put in
 
 
 @EXAMPLES
