@@ -1,5 +1,7 @@
 """Server-sent events, as section 9.2.6 of the HTML standard reads them."""
 
+import tracemalloc
+
 import pytest
 
 from cartesia_proto.codecs.sse import ServerSentEvent, SSEDecoder
@@ -175,3 +177,29 @@ def test_a_long_line_byte_by_byte() -> None:
     text = "x" * 100_000
     events = [event for byte in f"data:{text}\n\n".encode() for event in decoder.receive_data(bytes([byte]))]
     assert events == [_message(text)]
+
+
+@pytest.mark.parametrize("line", [b"data:ab\n", b"data\n"])
+def test_endless_short_lines_take_no_more_memory_than_the_limit(line: bytes) -> None:
+    """An event of many data lines is held as bytes in one piece, not as an object for each line."""
+    limit = 100_000
+    decoder = SSEDecoder(line_limit=limit, event_limit=limit)
+    piece = line * 1000
+    tracemalloc.start()
+    try:
+        for _ in range(limit // 3000):
+            assert decoder.receive_data(piece) == []
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 * limit
+    assert decoder.pending
+    assert len(decoder.receive_data(b"\n")[0].data) == (limit // 3000) * 1000 * (1 if line == b"data\n" else 3) - 1
+
+
+def test_events_share_their_id() -> None:
+    """A long id costs its length once, however many events follow it in one read."""
+    decoder = SSEDecoder(line_limit=1000, event_limit=1000)
+    first, second = decoder.receive_data(b"id: " + b"i" * 900 + b"\ndata: a\n\ndata: b\n\n")
+    assert first.id == "i" * 900
+    assert first.id is second.id
