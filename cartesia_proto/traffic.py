@@ -48,7 +48,7 @@ class Traffic:
     def queue(self, now: float) -> int:
         """Take over what the conversation has to send; how many bytes are to have left in all, for `has_left`.
 
-        While bytes are stuck, a pong stays with the link, where the next one takes its place.
+        While bytes are stuck, pongs stay with the link, which keeps only the last of many.
         """
         self._backlog = bool(self.unsent)
         link = self.conversation.link

@@ -11,9 +11,12 @@ Theory of operation.
 * The fast lane takes whole text messages past wsproto. It is open to a client while no fragmented message is open and
   no close was sent or seen. A property test holds it equal to wsproto.
 * wsproto tells a peer's violation as if the peer had closed, but stays open: that is how the two are told apart.
+* What stands behind a message that was told, but not taken yet, is not looked at: an answer to the message then leaves
+  before the answer to a ping, a close frame or a violation that follows it.
 """
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sized
 from typing import Final, TypeAlias, final
 
 import wsproto.events as heard
@@ -21,6 +24,7 @@ from attrs import frozen
 from wsproto.connection import Connection, ConnectionState
 
 from cartesia_proto.wire.frames import BinaryMessage, FrameBuffer, FrameHeader, InPlace, Place, TextMessage
+from cartesia_proto.wire.link import BUSY
 
 NOT_UTF8: Final = 1007
 TOO_BIG: Final = 1009
@@ -28,6 +32,10 @@ TOO_BIG: Final = 1009
 
 _SLICE: Final = 16 * 1024
 """Bytes fed to wsproto at once; deflate makes of them at most 16 MiB (a ratio of 1,032), which the limit then meets."""
+
+MOST_PONGS: Final = 128
+"""Pongs that may wait; of more, only the last is sent, as RFC 6455 section 5.5.3 allows. Our choice: at most 16 KiB, so
+that a peer who pings and does not read costs no more."""
 
 Message: TypeAlias = TextMessage | BinaryMessage
 
@@ -75,7 +83,9 @@ class MessageReader:
     Attributes:
         read_in_place: asked to read texts where they lie, before they are told.
         tell: called with every other message, once it is whole.
-        ping: the payload of the last ping, until the link takes it away.
+        untaken: what was told and is to be taken before anything that follows is looked at.
+        paused: `read` stopped for that reason.
+        pongs: the answers to pings, as frames, until the link takes them away.
     """
 
     def __init__(
@@ -87,7 +97,9 @@ class MessageReader:
         *,
         fast_lane: bool,
     ) -> None:
-        self.ping: bytes | None = None
+        self.pongs: deque[bytes] = deque()
+        self.untaken: Sized = ()
+        self.paused = False
         self._connection = connection
         self._buffer = buffer
         self._limit = limit
@@ -107,16 +119,22 @@ class MessageReader:
 
     def read(self) -> Ending | None:
         """Tell every message that is whole; answer with what ended them, if anything, after which nothing is read."""
-        while self._ending is None:
+        while not self._pauses() and self._ending is None:
             if self._fast_lane and self._frame is None and not (self._fragmented or self._dropping):
                 front = self._buffer.take_texts(self.read_in_place, self.tell)
                 if front == "incomplete":
                     return None
                 if front == "not utf-8":
-                    return _NOT_UTF8
+                    self._end(_NOT_UTF8)
+                if self._pauses() or self._ending is not None:
+                    break
             if not (self._take_header() if self._frame is None else self._take_payload(self._frame)):
                 return None
-        return self._ending
+        return None if self.paused else self._ending
+
+    def _pauses(self) -> bool:
+        self.paused = bool(self.untaken) and len(self._buffer) < BUSY  # behind so much nothing waits
+        return self.paused
 
     def _take_header(self) -> bool:
         """Give wsproto the next header; False if it is not whole."""
@@ -147,7 +165,7 @@ class MessageReader:
                 case heard.TextMessage() | heard.BytesMessage():
                     self._take_piece(event)
                 case heard.Ping():
-                    self.ping = bytes(event.payload)
+                    self._take_ping(event)
                 case heard.CloseConnection():
                     self._take_close(event)
                 case _:  # a pong: like every byte, it was a sign of life
@@ -164,6 +182,13 @@ class MessageReader:
         elif piece.message_finished:
             whole, self._message = bytes(self._message), bytearray()
             self.tell(whole if isinstance(piece, heard.TextMessage) else BinaryMessage(whole))
+
+    def _take_ping(self, ping: heard.Ping) -> None:
+        """Answer at once: behind a close frame wsproto would not. After ours nothing is answered."""
+        if self._connection.state is ConnectionState.OPEN:
+            if len(self.pongs) == MOST_PONGS:
+                self.pongs = deque(maxlen=1)  # until the link takes it
+            self.pongs.append(self._connection.send(ping.response()))
 
     def _take_close(self, event: heard.CloseConnection) -> None:
         code, words = int(event.code), event.reason or ""

@@ -42,6 +42,9 @@ State: TypeAlias = Literal["handshake", "open", "closing", "closed"]
 """``closing``: our close frame is queued or sent, the peer's is awaited. After ``closed`` nothing is read, and nothing
 sent but what `data_to_send` still holds."""
 
+_READING: Final = ("open", "closing")
+"""States in which what the peer sends is looked at."""
+
 EventT = TypeVar("EventT")
 
 
@@ -96,6 +99,7 @@ class WebSocketLink(Generic[EventT]):
         tell, fast_lane = self._events.append, self._role is CLIENT
         self._connection = Connection(self._role, extensions)
         self._reader = MessageReader(self._connection, self._buffer, self._limit, tell, fast_lane=fast_lane)
+        self._reader.untaken = self._events
         self._state = "open"
 
     # What the shell calls.
@@ -145,7 +149,12 @@ class WebSocketLink(Generic[EventT]):
         self._lose("", ConnectionLost(f"the {self._peer} ended the connection without a closing handshake"))
 
     def next_event(self) -> EventT | Message | Closed | None:
-        """The next thing the peer said, or None until more bytes arrive; `Rejected` or `Closed` comes once, last."""
+        """The next thing the peer said, or None until more bytes arrive; `Rejected` or `Closed` comes once, last.
+
+        What came behind it is looked at later, so whatever is sent in answer leaves before the answer to a ping or a
+        close frame that followed.
+        """
+        self._read_on()
         event = self._events.popleft() if self._events else None
         return TextMessage(event) if isinstance(event, bytes) else event
 
@@ -170,16 +179,18 @@ class WebSocketLink(Generic[EventT]):
     @property
     def has_data_to_send(self) -> bool:
         """Whether `data_to_send` would answer with anything."""
-        return bool(self._outbox) or (self._state == "open" and self._reader.ping is not None)
+        self._read_on()
+        return bool(self._outbox) or (self._state == "open" and bool(self._reader.pongs))
 
     @property
     def owes_only_a_pong(self) -> bool:
-        """Whether all that `data_to_send` would answer with is a pong; if it is left here, a later one replaces it."""
+        """Whether all that `data_to_send` would answer with is pongs; left here, they become one when they are many."""
         return not self._outbox and self.has_data_to_send
 
     def data_to_send(self) -> bytes:
         """Everything queued for the wire since the last call."""
-        self._queue_pong()
+        self._read_on()
+        self._queue_pongs()
         data = bytes(self._outbox)
         self._outbox.clear()
         return data
@@ -287,7 +298,6 @@ class WebSocketLink(Generic[EventT]):
             raise LocalProtocolError(f"{code} is no close code that may be sent (RFC 6455 section 7.4)")
         if not _fits_a_close_frame(reason):
             raise LocalProtocolError(f"a close reason has at most {_LONGEST_REASON} bytes of UTF-8")
-        self._queue_pong()
         self._queue(heard.CloseConnection(code, reason))
         self._reader.drop_messages()
         self._state = "closing"
@@ -298,13 +308,14 @@ class WebSocketLink(Generic[EventT]):
             raise LocalProtocolError(f"{verb} is illegal now: the state of the link is {self._state!r}")
 
     def _queue(self, event: heard.Event) -> None:
+        """Queue a frame, behind the pongs that were owed before it."""
+        self._queue_pongs()
         self._outbox += self._connection.send(event)
 
-    def _queue_pong(self) -> None:
-        """Answer the last ping; those before it need no answer (RFC 6455 section 5.5.3), so none pile up unsent."""
-        if self._state == "open" and self._reader.ping is not None:
-            self._queue(heard.Pong(self._reader.ping))
-            self._reader.ping = None
+    def _queue_pongs(self) -> None:
+        if self._state == "open" and self._reader.pongs:
+            pongs, self._reader.pongs = self._reader.pongs, deque()
+            self._outbox += b"".join(pongs)
 
     # Receiving.
 
@@ -329,7 +340,15 @@ class WebSocketLink(Generic[EventT]):
             case _:
                 assert_never(ending)
 
+    def _read_on(self) -> None:
+        """Look at what stands behind the last event, if that has been taken."""
+        if not self._events and self._state in _READING and self._reader.paused:
+            self._read(self._heard)
+
     def _lose(self, reason: str, error: TransportError | RemoteProtocolError) -> None:
+        if self._state in _READING:  # what came before is told before
+            self._reader.untaken = ()
+            self._read(self._heard)
         if self._state != "closed":
             self._end(Closed(None, reason, error))
 

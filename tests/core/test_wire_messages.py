@@ -10,7 +10,8 @@ from wsproto.connection import CLIENT, SERVER, Connection
 
 from cartesia_proto.wire.deflate import MOST_STREAMS, Deflate
 from cartesia_proto.wire.frames import CAPACITY, BinaryMessage, FrameBuffer, TextMessage
-from cartesia_proto.wire.messages import Ending, Message, MessageReader, PeerClosed, Told, Violation
+from cartesia_proto.wire.link import BUSY
+from cartesia_proto.wire.messages import MOST_PONGS, Ending, Message, MessageReader, PeerClosed, Told, Violation
 
 LIMIT = 1000
 BOTH = pytest.mark.parametrize("fast_lane", [True, False], ids=["fast", "plain"])
@@ -79,7 +80,7 @@ def test_messages_of_all_kinds(fast_lane: bool) -> None:
         BinaryMessage(b"ab"),
         TextMessage("drei ✓".encode()),
     ]
-    assert reading.reader.ping == b"ping"
+    assert [(pong[0], len(pong)) for pong in reading.reader.pongs] == [(0x8A, 2 + 4 + 4)]
 
 
 @BOTH
@@ -255,3 +256,40 @@ def test_a_compressed_message_within_the_limit() -> None:
     reading = Reading(limit=len(data) + 200, deflate=True)
     assert reading.take(frame(0xC2, body)) is None
     assert reading.messages == [BinaryMessage(data)]
+
+
+@BOTH
+def test_nothing_is_looked_at_behind_what_is_not_taken(fast_lane: bool) -> None:
+    """Neither a ping, nor what ends the messages, until then."""
+    reading = Reading(fast_lane=fast_lane)
+    reading.reader.untaken = reading.messages
+    assert reading.take(frame(0x82, b"one") + frame(0x89) + frame(0x81, b"two") + frame(0x81, b"\xff")) is None
+    assert (len(reading.messages), len(reading.reader.pongs), reading.reader.paused) == (1, 0, True)
+    reading.messages.clear()
+    assert reading.reader.read() is None
+    assert (reading.messages, len(reading.reader.pongs)) == ([TextMessage(b"two")], 1)
+    reading.messages.clear()
+    assert reading.reader.read() == Violation(1007, "a text is no UTF-8")
+
+
+@BOTH
+def test_much_is_looked_at_at_once(fast_lane: bool) -> None:
+    """So what is not taken makes the buffer grow no further."""
+    reading = Reading(fast_lane=fast_lane)
+    reading.reader.untaken = reading.messages
+    assert reading.take(frame(0x82, b"x" * LIMIT) * 1000) is None
+    assert 700 < len(reading.messages) < 1000
+    assert len(reading.buffer) < BUSY
+
+
+def test_pongs_that_nobody_sends() -> None:
+    """Of too many the last remains; after a close frame of ours there are none (RFC 6455 sections 5.5.3 and 5.5.1)."""
+    reading = Reading()
+    assert reading.take(frame(0x89, b"first") * MOST_PONGS) is None
+    assert len(reading.reader.pongs) == MOST_PONGS
+    assert reading.take(frame(0x89, b"second") + frame(0x89)) is None
+    assert list(map(len, reading.reader.pongs)) == [2 + 4]
+    reading.reader.pongs.clear()
+    reading.connection.send(heard.CloseConnection(1000))
+    assert reading.take(frame(0x89)) is None
+    assert not reading.reader.pongs

@@ -131,20 +131,42 @@ def test_messages_stay_whole_while_more_arrives() -> None:
 
 
 def test_pings_are_answered() -> None:
-    """With their payload; of several that were not yet answered, the last (RFC 6455 section 5.5.3)."""
+    """Each, with its payload, and before whatever is sent later."""
     client, server = opened()
     server.ping(b"one")
-    server.ping(b"two")
+    server.ping(b"three")
     client.receive_data(server.data_to_send(), 101.0)
-    pong = client.data_to_send()
-    assert pong[0] == 0x8A
-    assert len(pong) == 2 + 4 + 3
+    client.send_text("later")
+    pongs = client.data_to_send()
+    assert (pongs[0], pongs[9], pongs[20]) == (0x8A, 0x8A, 0x81)
+    assert len(pongs) == (2 + 4 + 3) + (2 + 4 + 5) + (2 + 4 + 5)
     assert client.data_to_send() == b""
     client.ping()
     assert heard_by(server, client) == []
     assert server.data_to_send() == b"\x8a\x00"
     client.receive_data(b"\x8a\x00\x8a\x03two", 101.0)
     assert client_events(client) == []
+
+
+def test_answers_keep_the_order_of_what_they_answer() -> None:
+    """What follows an event is looked at once the event was taken, and at the latest with the end."""
+    client, server = opened()
+    client.send_bytes(b"one")
+    client.ping(b"two")
+    client.close(1000, "", 101.0)
+    server.receive_data(client.data_to_send(), 101.0)
+    assert not server.has_data_to_send
+    assert server.state == "open"
+    assert server.next_event() == BinaryMessage(b"one")
+    server.send_bytes(b"one")
+    assert server.data_to_send() == b"\x82\x03one" + b"\x8a\x03two" + CLOSE
+    client, server = opened()
+    client.send_text("one")
+    client.close(1000, "", 101.0)
+    server.receive_data(client.data_to_send(), 101.0)
+    server.receive_eof(101.0)
+    assert (server.state, server.data_to_send()) == ("closed", CLOSE)
+    assert list(iter(server.next_event, None)) == [TextMessage(b"one"), Closed(1000, "", None)]
 
 
 def test_whether_there_is_anything_to_send() -> None:
@@ -219,7 +241,7 @@ def test_whether_a_pong_is_all_that_is_owed() -> None:
 
 
 def test_unsent_pongs_do_not_pile_up() -> None:
-    """A peer that pings and does not read costs nothing."""
+    """A peer that pings and does not read costs nothing: of very many the last is answered (RFC 6455 section 5.5.3)."""
     client, _ = opened()
     for _ in range(1000):
         client.receive_data(b"\x89\x7d" + b"x" * 125, 101.0)
