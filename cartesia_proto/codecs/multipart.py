@@ -30,9 +30,19 @@ BOUNDARY_DRAWS: Final = 8
 DEFAULT_CONTENT_TYPE: Final = "text/plain"
 """Of a part that has none (RFC 7578 section 4.4)."""
 
+MAX_PARTS: Final = 1000
+"""Parts of one body; the default of Starlette for files and for fields, and of Django for fields."""
+
+HEAD_LIMIT: Final = 16 * 1024
+"""Bytes of one part's headers, and of one boundary line; the default of h11 for all headers of a message."""
+
+_VERBATIM: Final = frozenset(
+    {"", "7bit", "8bit", "binary"}
+)  # codings that leave content as it is (RFC 2045 section 6.2)
 _CONTENT_TYPE: Final = re.compile(r"[\t\x20-\x7e]+")
 _BOUNDARY: Final = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]")  # RFC 2046 section 5.1.1
 _PARAMETER: Final = re.compile(r';[ \t]*+([!#$%&*+\-.^_`|~0-9A-Za-z]++)=(?:"([^"]*+)"|([^\s";]++))')
+_LINE_END: Final = b"\r\n"
 _ESCAPES: Final = {'"': "%22", "\r": "%0D", "\n": "%0A"}
 """WHATWG HTML standard section 4.10.21.8, "multipart/form-data encoding algorithm"."""
 
@@ -120,7 +130,8 @@ class MultipartDecoder:
 
     Args:
         content_type: the value of the request's Content-Type.
-        limit: bytes of the whole body; no more than that is ever held.
+        limit: bytes of the whole body; no more than that is ever held. `MAX_PARTS` and `HEAD_LIMIT` hold too, because
+            a short part or line takes many times its length once it is an object.
 
     Every part that is complete before a violation is returned; the next and every later call raises the same
     `RemoteProtocolError`.
@@ -137,6 +148,8 @@ class MultipartDecoder:
         self._searched = 0
         self._state = _State.PREAMBLE
         self._headers: list[str] = []
+        self._head_size = 0  # of the headers, and of the boundary line before them
+        self._parts = 0
         self._failure: RemoteProtocolError | None = None
 
     def receive_data(self, data: bytes) -> list[ReceivedPart]:
@@ -204,29 +217,48 @@ class MultipartDecoder:
         if self._buffer.startswith(b"--"):
             self._state = _State.EPILOGUE
             return True
-        rest = self._take_until(b"\r\n")
+        self._headers.clear()
+        self._head_size = 0
+        rest = self._take_line()
         if rest is None:
             return False
         if rest.strip(b" \t"):
             raise RemoteProtocolError("a boundary of the multipart body has other text after it on its line")
-        self._headers.clear()
         self._state = _State.HEADERS
         return True
 
     def _step_headers(self) -> bool:
-        line = self._take_until(b"\r\n")
+        line = self._take_line()
         if line is None:
             return False
-        if line:
-            self._headers.append(_decode(line, "a header"))
-        else:
+        if not line:
             self._state = _State.CONTENT
+        elif line[:1] in b" \t" and self._headers:  # a folded line goes on with the one before (RFC 5322 section 2.2.3)
+            self._headers[-1] += _decode(line, "a header")
+        else:
+            self._headers.append(_decode(line, "a header"))
         return True
+
+    def _take_line(self) -> bytes | None:
+        """The next line of a part's head, without its end.
+
+        Raises:
+            RemoteProtocolError: the head is over its limit, whether or not all of the line has arrived.
+        """
+        line = self._take_until(_LINE_END)
+        size = len(self._buffer) - self._buffer.endswith(b"\r") if line is None else len(line)
+        if self._head_size + size + len(_LINE_END) > HEAD_LIMIT:
+            raise RemoteProtocolError(f"the head of a part of the multipart body exceeds {HEAD_LIMIT} bytes")
+        self._head_size += 0 if line is None else size + len(_LINE_END)
+        return line
 
     def _step_content(self, parts: list[ReceivedPart]) -> bool:
         content = self._take_until(self._delimiter)
         if content is None:
             return False
+        self._parts += 1
+        if self._parts > MAX_PARTS:
+            raise RemoteProtocolError(f"the multipart body has more than {MAX_PARTS} parts")
         parts.append(_part(self._headers, content))
         self._state = _State.BOUNDARY
         return True
@@ -247,13 +279,13 @@ def _boundary_of(content_type: str) -> str:
     media_type, _, _ = content_type.partition(";")
     if media_type.strip().lower() != "multipart/form-data":
         raise RemoteProtocolError("the content type is not multipart/form-data")
-    boundary = _parameters(content_type).get("boundary", "")
+    boundary = header_parameters(content_type).get("boundary", "")
     if not _BOUNDARY.fullmatch(boundary):
         raise RemoteProtocolError("the content type has no boundary, or one that RFC 2046 section 5.1.1 forbids")
     return boundary
 
 
-def _parameters(value: str) -> dict[str, str]:
+def header_parameters(value: str) -> dict[str, str]:
     """The parameters of a header value, by lower-case name; the first of a name counts."""
     found: dict[str, str] = {}
     for name, quoted, bare in _PARAMETER.findall(value):
@@ -271,9 +303,13 @@ def _decode(value: bytes, what: str) -> str:
 def _part(lines: list[str], content: bytes) -> ReceivedPart:
     headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     kind, _, _ = headers.get("content-disposition", "").partition(";")
-    parameters = _parameters(headers.get("content-disposition", ""))
+    parameters = header_parameters(headers.get("content-disposition", ""))
     if kind.strip().lower() != "form-data" or "name" not in parameters:
         raise RemoteProtocolError("a part of the multipart body has no Content-Disposition: form-data with a name")
+    if headers.get("content-transfer-encoding", "").lower() not in _VERBATIM:  # deprecated by RFC 7578 section 4.7
+        raise RemoteProtocolError(
+            "a part of the multipart body has a Content-Transfer-Encoding that changes its content"
+        )
     name = _unescape(parameters["name"])
     if "filename" not in parameters:
         return TextPart(name, _decode(content, f"the text of {name!r}"))

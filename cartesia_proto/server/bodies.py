@@ -9,7 +9,7 @@ from typing import final
 from attrs import field, frozen
 
 from cartesia_proto.codecs import json
-from cartesia_proto.codecs.multipart import MultipartDecoder
+from cartesia_proto.codecs.multipart import MultipartDecoder, header_parameters
 from cartesia_proto.errors import RemoteProtocolError
 from cartesia_proto.http import ContentPart, Headers, TextPart
 from cartesia_proto.server.fields import Fields, Texts, kind_of
@@ -53,10 +53,10 @@ def read_json(headers: Headers, body: bytes) -> Fields:
     Raises:
         Problem: 400; the content type is not ``application/json`` in UTF-8, or the body is no JSON object.
     """
-    media_type, _, parameters = (headers.get("content-type") or "").lower().partition(";")
-    if media_type.strip() != "application/json":
+    content_type = headers.get("content-type") or ""
+    if content_type.partition(";")[0].strip().lower() != "application/json":
         raise invalid("the Content-Type must be application/json")
-    if parameters.replace('"', "").strip() not in ("", "charset=utf-8"):
+    if header_parameters(content_type).get("charset", "utf-8").lower() != "utf-8":
         raise invalid("a JSON body must be in UTF-8")
     try:
         value = json.loads(body)

@@ -5,7 +5,7 @@ from itertools import cycle
 
 import pytest
 
-from cartesia_proto.codecs.multipart import MultipartDecoder, ReceivedPart, encode
+from cartesia_proto.codecs.multipart import HEAD_LIMIT, MAX_PARTS, MultipartDecoder, ReceivedPart, encode
 from cartesia_proto.errors import LocalProtocolError, RemoteProtocolError
 from cartesia_proto.http import ContentPart, FilePart, Form, TextPart
 
@@ -125,13 +125,21 @@ DISPOSITION = b'Content-Disposition: form-data; name="a"\r\n'
             [ContentPart("a", b"\xff", 'b"', "a/b")],
         ),
         (
+            b"preamble\r\n--x\r\nContent-Disposition: form-data;\r\n\t name=a;\r\n filename=b\r\n\r\nc\r\n--x-- \t\r\n",
+            [ContentPart("a", b"c", "b", "text/plain")],
+        ),
+        (
+            b"--x\r\n" + DISPOSITION + b"Content-Transfer-Encoding: 8BIT\r\n\r\nc\r\n--x--",
+            [TextPart("a", "c")],
+        ),
+        (
             b'--x\r\nContent-Disposition: form-data; name="a;\xc3\xbc"; filename=""\r\n\r\n\r\n--x--',
             [ContentPart("a;ü", b"", "", "text/plain")],
         ),
     ],
 )
 def test_bodies(body: bytes, parts: list[ReceivedPart]) -> None:
-    """Preambles, epilogues, padding, header names in any case, absent types: all as the RFCs allow."""
+    """Preambles, epilogues, padding, folded lines, header names in any case, absent types: all as the RFCs allow."""
     assert _decode(body) == parts
 
 
@@ -175,6 +183,10 @@ def test_bad_content_types(content_type: str, message: str) -> None:
         (b"--x\r\nContent-Disposition: form-data\r\n\r\nb\r\n--x--", "no Content-Disposition"),
         (b"--x\r\nX: \xff\r\n\r\nb\r\n--x--", "a header of the multipart body is not UTF-8"),
         (b"--x\r\n" + DISPOSITION + b"\r\n\xff\r\n--x--", "the text of 'a' of the multipart body is not UTF-8"),
+        (
+            b"--x\r\n" + DISPOSITION + b"Content-Transfer-Encoding: base64\r\n\r\nYg==\r\n--x--",
+            "a Content-Transfer-Encoding that changes its content",
+        ),
         (b"--x\r\n" + b"X" * 1000, "the multipart body exceeds 1000 bytes"),
     ],
 )
@@ -206,3 +218,46 @@ def test_byte_by_byte() -> None:
     assert received[body.index(b"--x--") + 2] == [TextPart("a", "b")]
     assert [part for parts in received for part in parts] == [TextPart("a", "b")]
     decoder.receive_eof()
+
+
+def _refusal(pieces: list[bytes]) -> tuple[list[ReceivedPart], int, str]:
+    """The parts before a refusal, the index of the piece that brought it, and its words."""
+    decoder = MultipartDecoder("multipart/form-data; boundary=x", limit=10**7)
+    parts: list[ReceivedPart] = []
+    for index, piece in enumerate(pieces):
+        try:
+            parts += decoder.receive_data(piece)
+            decoder.receive_data(b"")
+        except RemoteProtocolError as error:
+            return parts, index, str(error)
+    return parts, len(pieces), ""
+
+
+@pytest.mark.parametrize("line", [b"a\r\n", b"a" * 2 * HEAD_LIMIT, b"a: " + b"b" * 97 + b"\r\n"])
+def test_heads_are_bounded(line: bytes) -> None:
+    """Headers of a part, many or long, are refused with the byte that is too much, however they are cut."""
+    head = b"--x\r\n" + line * (2 * HEAD_LIMIT // len(line))
+    parts, index, words = _refusal([head[i : i + 1] for i in range(len(head))])
+    assert (parts, words) == ([], f"the head of a part of the multipart body exceeds {HEAD_LIMIT} bytes")
+    assert HEAD_LIMIT - 2 <= index <= HEAD_LIMIT + 3
+    assert _refusal([head]) == ([], 0, words)
+    padding = b"--x" + b" " * 2 * HEAD_LIMIT
+    assert _refusal([padding]) == ([], 0, words)
+
+
+def test_a_head_of_exactly_the_limit() -> None:
+    """The boundary line counts from behind the boundary; all of the head up to its blank line counts."""
+    head = DISPOSITION + b"X: " + b"y" * (HEAD_LIMIT - len(DISPOSITION) - 9)
+    for more, parts in ((b"", [TextPart("a", "b")]), (b"y", [])):
+        body = b"--x\r\n" + head + more + b"\r\n\r\nb\r\n--x--"
+        assert _refusal([body[i : i + 1] for i in range(len(body))])[0] == parts
+        assert _refusal([body])[0] == parts
+
+
+def test_parts_are_bounded() -> None:
+    """As many parts as are allowed come, and the next is refused."""
+    part = b"--x\r\n" + DISPOSITION + b"\r\n\r\n"
+    parts, _, words = _refusal([part * (MAX_PARTS + 1) + b"--x--"])
+    assert parts == [TextPart("a", "")] * MAX_PARTS
+    assert words == f"the multipart body has more than {MAX_PARTS} parts"
+    assert _refusal([part * MAX_PARTS + b"--x--"])[2] == ""

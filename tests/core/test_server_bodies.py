@@ -16,7 +16,14 @@ def typed(content_type: str) -> Headers:
 
 
 @pytest.mark.parametrize(
-    "content_type", ["application/json", "Application/JSON; charset=UTF-8", 'application/json; charset="utf-8"']
+    "content_type",
+    [
+        "application/json",
+        "Application/JSON; charset=UTF-8",
+        'application/json; charset="utf-8"',
+        "application/json ;; Charset=utf-8 ;",
+        "application/json; profile=x",
+    ],
 )
 def test_a_json_object_is_read(content_type: str) -> None:
     """With or without its one possible charset."""
