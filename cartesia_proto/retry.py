@@ -24,7 +24,26 @@ JITTER: Final = 0.25
 MAX_SERVER_DELAY: Final = 60.0
 """Seconds up to which a server's wish is granted; above, the call ends (protocol section 9.2, as the 4.x SDK)."""
 
-_IMF_FIXDATE: Final = re.compile(r"[A-Z][a-z]{2}, (\d\d) ([A-Z][a-z]{2}) (\d{4}) (\d\d):(\d\d):(\d\d) GMT", re.ASCII)
+LEAP_SECOND: Final = 60
+"""What the second of an HTTP-date may be, beside 0 to 59 (RFC 9110 section 5.6.7)."""
+
+FUTURE_YEARS: Final = 50
+"""A year of two digits that appears to be further in the future is the latest past one (RFC 9110 section 5.6.7)."""
+
+ERA: Final = 2026
+"""The year that a `Date` of two digits is nearest to, since we have no clock: when the newest API version was made."""
+
+_TIME: Final = r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)"
+_HTTP_DATES: Final = tuple(
+    re.compile(form, re.ASCII)
+    for form in (
+        rf"[A-Z][a-z]{{2}}, (?P<day>\d\d) (?P<month>[A-Z][a-z]{{2}}) (?P<year>\d{{4}}) {_TIME} GMT",  # IMF-fixdate
+        rf"[A-Z][a-z]+day, (?P<day>\d\d)-(?P<month>[A-Z][a-z]{{2}})-(?P<year>\d\d) {_TIME} GMT",  # RFC 850
+        rf"[A-Z][a-z]{{2}} (?P<month>[A-Z][a-z]{{2}}) (?P<day>[ \d]\d) {_TIME} (?P<year>\d{{4}})",  # asctime
+    )
+)
+"""The three forms that a recipient must accept (RFC 9110 section 5.6.7)."""
+
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _DECIMAL: Final = re.compile(r"\d{1,12}(\.\d{1,12})?", re.ASCII)
 
@@ -52,20 +71,27 @@ def retry_after(headers: Headers) -> float | None:
         return None
     if _DECIMAL.fullmatch(value):
         return float(value)
-    until, now = _http_date(value), _http_date(headers.get("date") or "")
+    now = _http_date(headers.get("date") or "", ERA)
+    until = None if now is None else _http_date(value, now.year)
     return None if until is None or now is None else max((until - now).total_seconds(), 0.0)
 
 
-def _http_date(text: str) -> datetime | None:
-    """An IMF-fixdate (RFC 9110 section 5.6.7); the two obsolete forms are not understood."""
-    match = _IMF_FIXDATE.fullmatch(text)
-    if match is None or match[2] not in _MONTHS:
+def _http_date(text: str, era: int) -> datetime | None:
+    """An HTTP-date in any of its three forms (RFC 9110 section 5.6.7); a leap second counts as the one before.
+
+    Args:
+        era: the year that counts as the present one: two digits mean the year that is at most 50 years after it.
+    """
+    found = next(filter(None, (form.fullmatch(text) for form in _HTTP_DATES)), None)
+    if found is None or found["month"] not in _MONTHS:
         return None
-    day, month, year, hour, minute, second = match.groups()
+    year, second = int(found["year"]), int(found["second"])
+    if len(found["year"]) == 2:
+        latest = era + FUTURE_YEARS
+        year = latest - (latest - year) % 100
+    month, day, hour, minute = _MONTHS.index(found["month"]) + 1, *map(int, found.group("day", "hour", "minute"))
     try:
-        return datetime(
-            int(year), _MONTHS.index(month) + 1, int(day), int(hour), int(minute), min(int(second), 59), tzinfo=UTC
-        )
+        return datetime(year, month, day, hour, minute, 59 if second == LEAP_SECOND else second, tzinfo=UTC)
     except ValueError:
         return None
 
