@@ -168,8 +168,10 @@ class FilePart:
     """One file of a multipart form, given as a path: a value, which the transport opens and streams when it sends.
 
     Args:
-        path: where the file is. The core never opens it; a missing file is the transport's `OSError`, before it
-            connects.
+        path: where the file is. The core never opens it: the transport does once for each call, before it connects, and
+            a missing file is its `OSError`. Every attempt sends what was opened. A pipe or another file without a
+            length is read whole first, up to 64 MiB; an empty file, and one whose length changes while it is sent, are
+            a `LocalProtocolError`.
         filename: the name told to the server; by default the last component of the path.
     """
 

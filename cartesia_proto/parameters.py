@@ -200,17 +200,19 @@ FileInput: TypeAlias = (
 
 
 def file_part(name: str, value: FileInput) -> ContentPart | FilePart:
-    """Freeze a file. A path stays a path, which the transport opens and streams each time it sends.
+    """Freeze a file. A path stays a path, which the transport opens when it runs the call.
 
     Raises:
         LocalProtocolError: it is a string, which could mean a path or content, or an open file, which only a
-            transport may read.
+            transport may read; or it is empty.
     """
     match value:
+        case ContentPart(content=b""):
+            raise LocalProtocolError(f"{name} is empty: there is no recording to send")
         case ContentPart() | FilePart():
             return attrs.evolve(value, name=name)
         case bytes() | bytearray() | memoryview():
-            return ContentPart(name, bytes(value))
+            return file_part(name, ContentPart(name, bytes(value)))
         case SupportsPath():
             return FilePart(name, value)
         case (str(filename), content, *rest) if not isinstance(content, str):
@@ -251,7 +253,7 @@ def _form_part(name: str, value: Frozen) -> tuple[Part, ...]:
         case tuple():
             return tuple(part for item in value for part in _form_part(f"{name}[]", item))
         case ContentPart() | FilePart():
-            return (attrs.evolve(value, name=name),)
+            return (file_part(name, value),)
         case _:
             return (TextPart(name, _plain_text(value, name)),)
 

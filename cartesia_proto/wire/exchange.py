@@ -6,14 +6,14 @@ words for what goes wrong beneath a link. It must not know sockets, files or clo
 The transports that have only a socket stand on it; they connect, move bytes and wait::
 
     exchange = Exchange(attempt, limits)
-    for piece in exchange.begin(file_sizes, now): …     # queue it with link.send_body, write what the link has to send
+    for piece in exchange.begin(recordings, now): …     # link.send_body it, or its next read(); write what is queued
     exchange.link.end_request()                         # and write
     while (outcome := exchange.outcome()) is None: …    # feed the link, waiting no longer than read_deadline() says
 """
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Final, Generic, Protocol, TypeVar, assert_never, final
+from typing import Generic, Protocol, TypeVar, assert_never, final
 
 from cartesia_proto.config import Limits
 from cartesia_proto.errors import (
@@ -23,22 +23,25 @@ from cartesia_proto.errors import (
     RemoteProtocolError,
     TimeoutError,
 )
-from cartesia_proto.flow import Attempt, Decoder, Failure, Outcome
+from cartesia_proto.flow import Attempt, Decoder, Done, Failure, Outcome
 from cartesia_proto.http import FilePart, Request, Response, Upload
 from cartesia_proto.wire.bodies import BodyCollector, check_head
 from cartesia_proto.wire.http1 import BodyData, ClientEvent, ClientLink, EndOfBody, ResponseHead
 from cartesia_proto.wire.link import LinkFailed
 from cartesia_proto.wire.pool import replace_stale
+from cartesia_proto.wire.uploads import Recording, pieces_of
 
 E = TypeVar("E")
 
-PIECE: Final = 64 * 1024
-"""Bytes of a body written at once: the write timeout holds for each piece. At first, asyncio reads as much at once."""
-
 
 def upload(request: Request) -> Upload:
-    """The body of a request as pieces, whatever its kind; its `files` are to be opened before connecting."""
+    """The body of a request as pieces, whatever its kind."""
     return request.body if isinstance(request.body, Upload) else Upload((request.body,))
+
+
+def files_to_open(step: Attempt | Done[object]) -> tuple[FilePart, ...]:
+    """The files of an operation, given its first step: every attempt sends the same. Opened before connecting."""
+    return upload(step.request).files if isinstance(step, Attempt) else ()
 
 
 @final
@@ -65,18 +68,18 @@ class Exchange:
         self._received = 0
         self._complete = False
 
-    def begin(self, file_sizes: Sequence[int], now: float) -> Iterator[bytes | FilePart]:
-        """Queue the head of the request and answer with its body: bytes to send, and files to read and send.
+    def begin(self, files: Sequence[Recording], now: float) -> Iterator[bytes | Recording]:
+        """Queue the head of the request and answer with its body: bytes to send, and files to read a piece of and send.
 
         Args:
-            file_sizes: in bytes, of each of the request's files.
+            files: the request's, opened.
 
         Raises:
             LocalProtocolError: the request cannot be sent as it is; nothing was queued.
         """
         body = upload(self._attempt.request)
-        self.link.send_request(self._attempt.request, body.length(file_sizes), now)
-        return _cut(body.pieces)
+        self.link.send_request(self._attempt.request, body.length(file.size for file in files), now)
+        return pieces_of(body, files)
 
     def outcome(self) -> Outcome | None:
         """What the attempt came to, or None until more was read. Never raises; to be asked after each read.
@@ -142,15 +145,6 @@ class Exchange:
         if self._collector is None:
             raise AssertionError("a link tells the head of a response before its body")
         return self._collector
-
-
-def _cut(pieces: tuple[bytes | FilePart, ...]) -> Iterator[bytes | FilePart]:
-    for piece in pieces:
-        if isinstance(piece, FilePart):
-            yield piece
-        else:
-            for start in range(0, len(piece), PIECE):
-                yield piece[start : start + PIECE]
 
 
 @final

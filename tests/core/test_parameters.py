@@ -191,6 +191,15 @@ def test_file_part(value: FileInput, part: object) -> None:
     assert file_part("clip", value) == part
 
 
+@pytest.mark.parametrize("value", [b"", bytearray(), ("n.wav", b""), ContentPart("other", b"", "n")])
+def test_an_empty_file(value: FileInput) -> None:
+    """There is nothing to send, wherever it stands in a form."""
+    with pytest.raises(LocalProtocolError, match="clip is empty: there is no recording"):
+        file_part("clip", value)
+    with pytest.raises(LocalProtocolError, match="clip is empty: there is no recording"):
+        form_parts(Parameters(clip=ContentPart("clip", b"")))
+
+
 @pytest.mark.parametrize("value", ["a/b.wav", ("n.wav", "text"), ("n.wav",), 5, None])
 def test_no_file(value: object) -> None:
     """A string could be a path or content, so it is refused, with what to do instead."""

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from io import BytesIO
 
 import pytest
 
@@ -15,21 +16,21 @@ from cartesia_proto.errors import (
     RemoteProtocolError,
     TimeoutError,
 )
-from cartesia_proto.flow import Attempt, Failure, How
+from cartesia_proto.flow import Attempt, Done, Failure, How
 from cartesia_proto.http import FilePart, Headers, Method, Request, Response, Upload
 from cartesia_proto.wire.exchange import (
-    PIECE,
     Exchange,
     StreamedBody,
     connection_broke,
     could_not_connect,
+    files_to_open,
     read_deadline,
     timed_out,
-    upload,
 )
 from cartesia_proto.wire.link import LinkFailed
 from cartesia_proto.wire.proxy import Proxy
 from cartesia_proto.wire.tunnel import ConnectLink
+from cartesia_proto.wire.uploads import PIECE, Recording
 
 URL = "https://api.test/thing"
 FILE = FilePart("clip", "/tmp/clip.wav")
@@ -49,12 +50,18 @@ def exchange(
     return Exchange(Attempt(request, 0.0, 5.0, how, success_limit, error_limit), Limits())
 
 
-def asked(made: Exchange, sizes: Sequence[int] = ()) -> bytes:
-    """Send the request of an exchange, zeros for files; answers what went over the wire."""
+def opened(content: bytes) -> Recording:
+    """A file of this content."""
+    recording = Recording(FILE, lambda _: (BytesIO(content), len(content)))
+    recording.open()
+    return recording
+
+
+def asked(made: Exchange, files: Sequence[Recording] = ()) -> bytes:
+    """Send the request of an exchange; answers what went over the wire."""
     wire = b""
-    unread = iter(sizes)
-    for piece in made.begin(sizes, 0.0):
-        made.link.send_body(bytes(next(unread)) if isinstance(piece, FilePart) else piece)
+    for piece in made.begin(files, 0.0):
+        made.link.send_body(piece if isinstance(piece, bytes) else piece.read())
         wire += made.link.data_to_send()
     made.link.end_request()
     return wire + made.link.data_to_send()
@@ -97,17 +104,17 @@ def test_bytes_leave_in_pieces() -> None:
 def test_files_stand_where_they_belong() -> None:
     """The length counts them, and the shell reads them between the other pieces."""
     made = exchange(body=Upload((b"before", FILE, b"after")))
-    assert list(made.begin((7,), 0.0)) == [b"before", FILE, b"after"]
-    made = exchange(body=Upload((b"before", FILE, b"after")))
-    wire = asked(made, (7,))
+    wire = asked(made, [opened(bytes(7))])
     assert b"Content-Length: 18\r\n" in wire
     assert wire.endswith(b"\r\n\r\nbefore" + bytes(7) + b"after")
 
 
-def test_the_files_of_any_request() -> None:
-    """A body of bytes has none."""
-    assert upload(Request("POST", URL, Headers(), b"body")).files == ()
-    assert upload(Request("POST", URL, Headers(), Upload((FILE,)))).files == (FILE,)
+def test_the_files_of_any_operation() -> None:
+    """A body of bytes has none, nor has an operation that is done before its first attempt."""
+    asking = [Request("POST", URL, Headers(), body) for body in (b"body", Upload((FILE,)))]
+    first, second = (Attempt(request, 0.0, 5.0, "whole", 100, 10) for request in asking)
+    assert files_to_open(first) == files_to_open(Done(None)) == ()
+    assert files_to_open(second) == (FILE,)
 
 
 def test_what_cannot_be_sent() -> None:

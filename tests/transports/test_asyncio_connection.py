@@ -16,9 +16,9 @@ from cartesia_asyncio.network import Network
 from cartesia_proto.config import Limits
 from cartesia_proto.flow import Attempt
 from cartesia_proto.http import Headers, Request
-from cartesia_proto.wire.exchange import PIECE
 from cartesia_proto.wire.http1 import BodyData, ClientLink, EndOfBody
 from cartesia_proto.wire.link import BUSY
+from cartesia_proto.wire.uploads import PIECE
 from tests.conftest import WAIT
 
 REQUEST = Request("GET", "http://api.test/x", Headers())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import http.client
 import io
+import os
 import signal
 import socket
 import ssl
@@ -33,6 +34,7 @@ from cartesia_proto.errors import (
     RemoteProtocolError,
     TimeoutError,
 )
+from cartesia_proto.wire.uploads import Recording
 from cartesia_urllib import Cartesia
 from tests.conftest import WAIT
 
@@ -152,6 +154,60 @@ def test_uploads_through_a_users_opener(clients: list[Cartesia], net: Net, tmp_p
     assert path.read_bytes() in first.body
     assert first.body == second.body
     assert first.header("Content-Length") == str(len(first.body))
+
+
+@pytest.mark.parametrize("change", [-1, 1, 1000])
+def test_a_file_that_changes_under_an_opener(
+    clients: list[Cartesia], net: Net, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: int
+) -> None:
+    """The server gets no whole request, and no second one."""
+    path = tmp_path / "clip.wav"
+    path.write_bytes(b"clip" * 50_000)
+    fstat = os.fstat
+
+    def changing(fd: int) -> os.stat_result:
+        found = fstat(fd)
+        if found.st_size == 200_000:
+            os.truncate(path, 200_000 + change)
+        return found
+
+    monkeypatch.setattr(os, "fstat", changing)
+    server = net.serve([])
+    with pytest.raises(LocalProtocolError, match=f"became {'longer' if change > 0 else 'shorter'}"):
+        client_of(clients, net, server, "user's").call(Voices.clone(clip=path, name="n", language="en"))
+    server.wait_until_opened(1)
+    server.wait_until_left()
+    assert server.requests == []
+
+
+def test_a_pipe_under_an_opener(clients: list[Cartesia], net: Net, tmp_path: Path) -> None:
+    """It has the length that was read, and is sent again on a retry; an empty one is refused."""
+    path = tmp_path / "pipe.wav"
+    os.mkfifo(path)
+    server = net.serve([net.response(503, b"", "Retry-After: 0")], [net.response(200, b'{"id": "v"}')])
+    client = client_of(clients, net, server, "user's").with_options(max_retries=1)
+    writing = net.start(lambda: path.write_bytes(b"RIFFpipe"))
+    client.call(Voices.clone(clip=path, name="n", language="en"))
+    writing.result()
+    assert all(b"\r\n\r\nRIFFpipe\r\n--" in seen.body for seen in server.requests)
+    with pytest.raises(LocalProtocolError, match="is empty"):
+        client.call(Voices.clone(clip=Path(os.devnull), name="n", language="en"))
+    assert len(server.requests) == 2
+
+
+def test_a_file_that_cannot_be_read_under_an_opener(
+    clients: list[Cartesia], net: Net, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system's error goes on; an opener would have it that the connection failed."""
+
+    def fail(_: Recording) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    path = tmp_path / "clip.wav"
+    path.write_bytes(b"clip")
+    monkeypatch.setattr(Recording, "read", fail)
+    with pytest.raises(OSError, match="Input/output error"):
+        client_of(clients, net, net.serve([]), "user's").call(Voices.clone(clip=path, name="n", language="en"))
 
 
 def test_what_an_opener_excludes() -> None:

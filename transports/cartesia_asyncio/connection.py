@@ -16,8 +16,9 @@ from typing import Final, cast, final
 
 from cartesia_asyncio.dialling import dial
 from cartesia_proto.errors import Phase
-from cartesia_proto.wire.exchange import PIECE, ByteLink, connection_broke, could_not_connect, read_deadline, timed_out
+from cartesia_proto.wire.exchange import ByteLink, connection_broke, could_not_connect, read_deadline, timed_out
 from cartesia_proto.wire.link import BUSY
+from cartesia_proto.wire.uploads import PIECE
 
 LONGEST_HANDSHAKE: Final = 24 * 3600.0
 """Seconds for asyncio's own limit on TLS handshakes, which cannot be off; the limit that counts is ours."""

@@ -14,8 +14,8 @@ from cartesia_asyncio.connection import Connection
 from cartesia_asyncio.network import Network
 from cartesia_proto.errors import TransportError
 from cartesia_proto.flow import Attempt, Failure, Operation, Outcome
-from cartesia_proto.http import FilePart
-from cartesia_proto.wire.exchange import PIECE, Exchange, upload
+from cartesia_proto.wire.exchange import Exchange, files_to_open
+from cartesia_proto.wire.uploads import Recording
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ class Line:
         self._connection = connection
         self._over = False
 
-    async def make(self, files: Sequence[BinaryIO]) -> Outcome:
+    async def make(self, files: Sequence[Recording]) -> Outcome:
         """Send the request and read until the outcome is known; only a streamed body leaves the connection in use."""
         try:
             await self._send(files)
@@ -72,27 +72,14 @@ class Line:
             self._over = True
             self._network.abort(self._connection)
 
-    async def _send(self, files: Sequence[BinaryIO]) -> None:
+    async def _send(self, files: Sequence[Recording]) -> None:
         """Send the request, as far as the peer takes it: it may have answered and closed before the end."""
-        sizes = [os.fstat(file.fileno()).st_size for file in files]
-        unread = iter(files)
-        for piece in self.exchange.begin(sizes, asyncio.get_running_loop().time()):
-            sent = await (self._send_file(next(unread)) if isinstance(piece, FilePart) else self._send_piece(piece))
-            if not sent:
+        for piece in self.exchange.begin(files, asyncio.get_running_loop().time()):
+            self.exchange.link.send_body(piece if isinstance(piece, bytes) else await asyncio.to_thread(piece.read))
+            if not await self._flush():
                 return
         self.exchange.link.end_request()
         await self._flush()
-
-    async def _send_file(self, file: BinaryIO) -> bool:
-        file.seek(0)  # where it was sent before, on a connection that the server had left
-        while piece := await asyncio.to_thread(file.read, PIECE):
-            if not await self._send_piece(piece):
-                return False
-        return True
-
-    async def _send_piece(self, piece: bytes) -> bool:
-        self.exchange.link.send_body(piece)
-        return await self._flush()
 
     async def _flush(self) -> bool:
         link = self.exchange.link
@@ -110,50 +97,38 @@ async def run(network: Network, operation: Operation[T]) -> tuple[T, Line | None
         OSError: a file to be sent cannot be opened or read.
     """
     line: Line | None = None
-    try:
-        step = operation.start()
-        while isinstance(step, Attempt):
-            await asyncio.sleep(step.delay)
-            outcome, line = await _attempt(network, step)
-            step = operation.resume(outcome)
-        return step.value, line
-    except BaseException:
-        if line is not None:
-            line.close()
-        raise
-    finally:
-        operation.abandon()
-
-
-async def _attempt(network: Network, attempt: Attempt) -> tuple[Outcome, Line | None]:
     with ExitStack() as stack:
-        files = [stack.enter_context(await _open(part.path)) for part in upload(attempt.request).files]
-        connection = network.idle(attempt.request)
         try:
-            line = Line(network, attempt, connection or await network.fresh(attempt))
-            outcome = await line.make(files)
-            if connection is not None and line.exchange.stale(outcome):
-                line = Line(network, attempt, await network.fresh(attempt))
-                outcome = await line.make(files)
-        except TransportError as error:
-            return Failure(error), None
-        return outcome, line
+            step = operation.start()
+            files = [stack.enter_context(Recording(part, _open)) for part in files_to_open(step)]
+            for file in files:
+                await asyncio.to_thread(file.open)
+            while isinstance(step, Attempt):
+                await asyncio.sleep(step.delay)
+                outcome, line = await _attempt(network, step, files)
+                step = operation.resume(outcome)
+            return step.value, line
+        except BaseException:
+            if line is not None:
+                line.close()
+            raise
+        finally:
+            operation.abandon()
 
 
-async def _open(path: str) -> BinaryIO:
-    """Open a file in another thread; one opened for a task that was cancelled meanwhile is closed."""
-    opening = asyncio.get_running_loop().run_in_executor(None, _open_for_reading, path)
+async def _attempt(network: Network, attempt: Attempt, files: Sequence[Recording]) -> tuple[Outcome, Line | None]:
+    connection = network.idle(attempt.request)
     try:
-        return await asyncio.shield(opening)
-    except asyncio.CancelledError:
-        opening.add_done_callback(_close_opened)
-        raise
+        line = Line(network, attempt, connection or await network.fresh(attempt))
+        outcome = await line.make(files)
+        if connection is not None and line.exchange.stale(outcome):
+            line = Line(network, attempt, await network.fresh(attempt))
+            outcome = await line.make(files)
+    except TransportError as error:
+        return Failure(error), None
+    return outcome, line
 
 
-def _open_for_reading(path: str) -> BinaryIO:
-    return open(path, "rb")  # noqa: PTH123 - nothing else here needs pathlib, whose import takes milliseconds
-
-
-def _close_opened(opening: "asyncio.Future[BinaryIO]") -> None:
-    if not opening.cancelled() and opening.exception() is None:
-        opening.result().close()
+def _open(path: str) -> tuple[BinaryIO, int]:
+    file = open(path, "rb")  # noqa: PTH123, SIM115 - pathlib takes milliseconds to import; its recording closes it
+    return file, os.fstat(file.fileno()).st_size

@@ -19,15 +19,17 @@ import socket
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from typing import Final, cast, final
 
 from cartesia_proto.credentials import Secret
 from cartesia_proto.errors import CartesiaError, ConnectionLost, LocalProtocolError, RemoteProtocolError, TimeoutError
 from cartesia_proto.flow import Attempt
-from cartesia_proto.wire.exchange import PIECE, could_not_connect, timed_out, upload
+from cartesia_proto.wire.exchange import could_not_connect, timed_out, upload
 from cartesia_proto.wire.foreign import wire_head
+from cartesia_proto.wire.uploads import PIECE, ReadBody, Recording
 from cartesia_urllib.network import Network
-from cartesia_urllib.sending import Line, OpenedBody
+from cartesia_urllib.sending import Line
 from cartesia_urllib.sockets import Interrupter, feed, socket_timeout
 
 NOTHING_SENT: Final = (socket.gaierror, ConnectionRefusedError, ValueError)
@@ -64,11 +66,14 @@ class ForeignLine(Line):
         self._interrupter.attach(None)
         self._cleanup.close()
 
-    def _begin(self, body: OpenedBody, _: socket.socket | None, /) -> None:
+    def _begin(self, files: Sequence[Recording], _: socket.socket | None, /) -> None:
         """Let the opener send the request, and feed the head of its response."""
         self._interrupter.check()
-        self.exchange.begin(body.sizes, time.monotonic())  # what the link wants sent, the opener says in its own words
-        answered = self._ask(body)
+        self.exchange.begin(files, time.monotonic())  # what the link wants sent, the opener says in its own words
+        body = ReadBody(upload(self._attempt.request), files)
+        answered = self._ask(body, upload(self._attempt.request).length(file.size for file in files))
+        if body.failure is not None:  # the opener takes it for one of the connection
+            raise body.failure
         if isinstance(answered, CartesiaError):
             raise answered
         self._response = answered
@@ -79,11 +84,11 @@ class ForeignLine(Line):
         fields = ((name, str(value)) for name, value in answered.headers.items())
         feed(self.exchange.link, wire_head(answered.status, fields))
 
-    def _ask(self, body: OpenedBody) -> http.client.HTTPResponse | CartesiaError:
+    def _ask(self, body: ReadBody, length: int) -> http.client.HTTPResponse | CartesiaError:
         response: object = None
         try:
             if self._network.opener is not None:
-                request = _request(self._attempt, body)
+                request = _request(self._attempt, body if length else None, length)
                 response = self._network.opener.open(request, timeout=socket_timeout(self._attempt.timeout))
         except urllib.error.HTTPError as error:
             bodiless = cast("object", error.fp) is None  # whatever its declared type says, handlers may leave it out
@@ -95,10 +100,9 @@ class ForeignLine(Line):
         return cast("http.client.HTTPResponse", response)
 
 
-def _request(attempt: Attempt, body: OpenedBody) -> urllib.request.Request:
+def _request(attempt: Attempt, body: ReadBody | None, length: int) -> urllib.request.Request:
     asked = attempt.request
-    length = upload(asked).length(body.sizes)
-    request = urllib.request.Request(asked.url, data=body if length else None, method=asked.method)  # noqa: S310
+    request = urllib.request.Request(asked.url, data=body, method=asked.method)  # noqa: S310
     for name, value in asked.headers:
         if isinstance(value, Secret):
             request.add_unredirected_header(name, value.reveal())

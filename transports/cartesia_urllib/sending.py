@@ -8,62 +8,23 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from typing import BinaryIO, TypeVar, final
+from collections.abc import Sequence
+from typing import BinaryIO, TypeVar
 
-from cartesia_proto.errors import LocalProtocolError, RemoteProtocolError, TransportError
+from cartesia_proto.errors import RemoteProtocolError, TransportError
 from cartesia_proto.flow import Attempt, Failure, Operation, Outcome
-from cartesia_proto.http import FilePart, Upload
-from cartesia_proto.wire.exchange import PIECE, Exchange, upload
+from cartesia_proto.wire.exchange import Exchange, files_to_open
+from cartesia_proto.wire.uploads import PIECE, Recording
 from cartesia_urllib.network import Network
 from cartesia_urllib.sockets import Interrupter, flush, read
 
 T = TypeVar("T")
 
 
-@final
-class OpenedBody:
-    """The body of a request with its files open: iterated anew, it gives all its bytes again.
-
-    Attributes:
-        sizes: of the files, in bytes, as they were when they were opened; so much of each is sent.
-    """
-
-    def __init__(self, body: Upload, files: Sequence[BinaryIO]) -> None:
-        self._pieces = body.pieces
-        self._files = files
-        self.sizes: list[int] = [os.fstat(file.fileno()).st_size for file in files]
-
-    def __iter__(self) -> Iterator[bytes]:
-        """All of it."""
-        return self.filled(self._pieces)
-
-    def filled(self, pieces: Iterable[bytes | FilePart]) -> Iterator[bytes]:
-        """These pieces, with what the files hold in their places.
-
-        Raises:
-            LocalProtocolError: a file became shorter than its size.
-            OSError: a file cannot be read.
-        """
-        files = zip(self._files, self.sizes, strict=True)
-        for piece in pieces:
-            yield from _read_file(*next(files)) if isinstance(piece, FilePart) else (piece,)
-
-
-def _read_file(file: BinaryIO, size: int) -> Iterator[bytes]:
-    """So many bytes of a file, from its beginning."""
-    file.seek(0)
-    while size:
-        piece = file.read(min(size, PIECE))
-        if not piece:
-            raise LocalProtocolError(f"{file.name} became shorter by {size} bytes while it was sent")
-        size -= len(piece)
-        yield piece
-
-
-def _opened(part: FilePart) -> BinaryIO:
+def _open(path: str) -> tuple[BinaryIO, int]:
     """The file, by the builtin: nothing else here needs pathlib, and importing it takes milliseconds."""
-    return open(part.path, "rb")  # noqa: PTH123 - as above; the caller closes it
+    file = open(path, "rb")  # noqa: PTH123, SIM115 - as above; its recording closes it
+    return file, os.fstat(file.fileno()).st_size
 
 
 class Line:
@@ -84,7 +45,7 @@ class Line:
         self._socket: socket.socket
         self._over = False
 
-    def make(self, body: OpenedBody, idle: socket.socket | None) -> Outcome:
+    def make(self, files: Sequence[Recording], idle: socket.socket | None) -> Outcome:
         """Send the request and read until the outcome is known; only a streamed body leaves the connection in use.
 
         Args:
@@ -95,7 +56,7 @@ class Line:
             OSError: a file to be sent cannot be read.
         """
         try:
-            self._begin(body, idle)
+            self._begin(files, idle)
             while (outcome := self.exchange.outcome()) is None:
                 self.read()
         except (TransportError, RemoteProtocolError) as error:
@@ -142,14 +103,14 @@ class Line:
             self._over = True
             self._interrupter.close()
 
-    def _begin(self, body: OpenedBody, idle: socket.socket | None, /) -> None:
+    def _begin(self, files: Sequence[Recording], idle: socket.socket | None, /) -> None:
         """Send the request, as far as the peer takes it: it may have answered and closed before the end."""
         origin, timeout, link = self._attempt.request.origin, self._attempt.timeout, self.exchange.link
         self._socket = idle or self._network.connector.open(origin, timeout, self._interrupter)
-        pieces = body.filled(self.exchange.begin(body.sizes, time.monotonic()))
+        pieces = self.exchange.begin(files, time.monotonic())
         with self._interrupter:
             for piece in pieces:
-                link.send_body(piece)
+                link.send_body(piece if isinstance(piece, bytes) else piece.read())
                 if not flush(self._socket, link, origin[1:], timeout):
                     return
             link.end_request()
@@ -167,34 +128,37 @@ def run(network: Network, operation: Operation[T], interrupter: Interrupter) -> 
         OSError: a file to be sent cannot be opened or read.
     """
     line: Line | None = None
-    try:
-        step = operation.start()
-        while isinstance(step, Attempt):
-            network.use(interrupter)
-            interrupter.pause(step.delay)
-            outcome, line = _attempt(network, step, interrupter)
-            step = operation.resume(outcome)
-        return step.value, line
-    except BaseException:
-        interrupter.interrupt()  # wherever it was, such as between two lines of this module
-        if line is not None:
-            line.close()
-        raise
-    finally:
-        operation.abandon()
+    with contextlib.ExitStack() as stack:
+        try:
+            step = operation.start()
+            files = [stack.enter_context(Recording(part, _open)) for part in files_to_open(step)]
+            for file in files:
+                file.open()
+            while isinstance(step, Attempt):
+                network.use(interrupter)
+                interrupter.pause(step.delay)
+                outcome, line = _attempt(network, step, files, interrupter)
+                step = operation.resume(outcome)
+            return step.value, line
+        except BaseException:
+            interrupter.interrupt()  # wherever it was, such as between two lines of this module
+            if line is not None:
+                line.close()
+            raise
+        finally:
+            operation.abandon()
 
 
-def _attempt(network: Network, attempt: Attempt, interrupter: Interrupter) -> tuple[Outcome, Line]:
+def _attempt(
+    network: Network, attempt: Attempt, files: Sequence[Recording], interrupter: Interrupter
+) -> tuple[Outcome, Line]:
     line_type = Line
     if network.opener is not None:
         from cartesia_urllib.foreign import ForeignLine as line_type  # noqa: PLC0415, N813 - urllib, only for this
-    content = upload(attempt.request)
-    with contextlib.ExitStack() as stack:
-        body = OpenedBody(content, [stack.enter_context(_opened(part)) for part in content.files])
-        idle = network.idle(attempt.request.origin, interrupter)
-        line = line_type(network, attempt, interrupter)
-        outcome = line.make(body, idle)
-        if idle is not None and line.exchange.stale(outcome):
-            line = Line(network, attempt, interrupter)
-            outcome = line.make(body, None)
-        return outcome, line
+    idle = network.idle(attempt.request.origin, interrupter)
+    line = line_type(network, attempt, interrupter)
+    outcome = line.make(files, idle)
+    if idle is not None and line.exchange.stale(outcome):
+        line = Line(network, attempt, interrupter)
+        outcome = line.make(files, None)
+    return outcome, line
