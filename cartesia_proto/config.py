@@ -70,8 +70,21 @@ class Limits:
     """One line of an event stream; an audio event of one minute of pcm_f32le at 44.1 kHz in base64 is 14 MiB."""
     sse_event: int = 32 * 1024 * 1024
     """The data of one event, over all its lines."""
-    message: int = 64 * 1024 * 1024
-    """One WebSocket message, inflated. The vendor documents no maximum (protocol section 4.1); as long as `json`."""
+    message: int = 16 * 1024 * 1024
+    """One WebSocket message. The vendor documents no maximum; it sends some 22 KiB (protocol section 4.1).
+
+    As `sse_line`, which carries the same: one minute of pcm_f32le at 44.1 kHz in a single chunk is 14 MiB in base64,
+    and the service cuts audio into pieces of tenths of a second. The times of 200,000 words take less. The libraries
+    below the vendor's own SDKs stop at 1 MiB (`websockets`) and 4 MiB (aiohttp), unless they are told otherwise. There
+    is a limit because JSON that was parsed can take 30 times as much memory as its text.
+    """
+    inflated: int = 1024 * 1024
+    """One WebSocket message that comes compressed, once it is inflated; never more than `message`.
+
+    Deflate makes up to 1,032 times as much of what was sent, but of base64 no more than 4/3: so a message of that
+    length that is meant costs its sender nearly as much as here. The limit of the `websockets` library, with which the
+    vendor's SDKs negotiate compression (protocol section 4.1).
+    """
 
 
 def _base_url(value: str) -> str:

@@ -278,7 +278,9 @@ class TTSConversation:
         woken = self._drain(now)
         stalled = self.session.handle_deadline(now)
         for event in stalled:
-            self._send(cancel_message(event.context_id or ""))
+            id = event.context_id or ""
+            heard = self._contexts.get(id)
+            self._send(cancel_message(id) if heard is None else heard.context.cancel(now)[0])
         self._file(stalled)
         return woken | self._drain(now)
 
@@ -324,8 +326,9 @@ class TTSConversation:
         for event in events:
             woken.add(event.context_id or "")
         for id in self._inboxes.put(events):
-            message, _ = self._contexts[id].context.overflow(self._now)
-            self._send(message)
+            context = self._contexts[id].context
+            context.overflow(self._now)
+            self._send(context.cancel(self._now)[0])
 
     def _send(self, message: str | None) -> None:
         if message is not None and self.link.state == "open":

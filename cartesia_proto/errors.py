@@ -20,7 +20,7 @@ The exceptions are written by hand: generated ones print their fields instead of
 import builtins
 from collections.abc import Callable
 from functools import partial
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, TypeVar
 
 Scope: TypeAlias = Literal["request", "context", "connection"]
 """How far a failure reaches: one request, one context of a WebSocket, or everything on the connection."""
@@ -46,6 +46,9 @@ class CartesiaError(Exception):
 
     retryable: bool = False
     scope: Scope = "request"
+
+
+ErrorT = TypeVar("ErrorT", bound=CartesiaError)
 
 
 class LocalProtocolError(CartesiaError):
@@ -193,6 +196,14 @@ class ApiError(CartesiaError):
             ),
             (),
         )
+
+
+def twin(error: ErrorT) -> ErrorT:
+    """The same error anew, to be raised elsewhere: its traceback and cause are its own, what it holds is shared."""
+    again = type(error).__new__(type(error), *error.args)
+    again.args = error.args  # those of a system's error are set when it is called
+    again.__dict__.update(error.__dict__)
+    return again
 
 
 def _rewritten(value: JsonValue, rewrite: Callable[[str], str]) -> JsonValue:

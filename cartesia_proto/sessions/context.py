@@ -5,6 +5,7 @@ audio received, times. It must not know other contexts nor who a frame is for: `
 `states.step` alone.
 """
 
+import math
 from collections import deque
 from collections.abc import Mapping
 from typing import Final, Protocol, final
@@ -46,8 +47,8 @@ FLUSH: Final[None] = None
 class Registry(Protocol):
     """What a context needs of its session."""
 
-    def context_began(self, context: "TTSContext") -> None:
-        """The context has said its first word."""
+    def context_spoke(self, context: "TTSContext") -> None:
+        """Something was said on the context: the server has heard of it, and its deadline may have begun to run."""
         ...
 
     def context_left(self, context: "TTSContext") -> None:
@@ -58,8 +59,8 @@ class Registry(Protocol):
         """The context is over."""
         ...
 
-    def without_secrets(self, text: str) -> str:
-        """A text of the server's in which the session's secrets do not show."""
+    def without_secrets(self, error: ApiError) -> ApiError:
+        """An error of the server's in which the session's secrets do not show."""
         ...
 
 
@@ -84,6 +85,7 @@ class TTSContext:
         id: str,
         settings: LockedSettings,
         registry: Registry,
+        timeout: float,
     ) -> None:
         self.id = id
         self.version: str = settings.version
@@ -93,10 +95,11 @@ class TTSContext:
         self.terminal: TerminalEvent | None = None
         self._settings: Mapping[str, JsonValue] = {**settings.fields, "context_id": id}
         self._head = json.dumps(self._settings)[:-1]  # of every message, written once
-        self._stall_timeout = settings.stall_timeout
+        self._stall_timeout = timeout if settings.stall_timeout is None else settings.stall_timeout
         self._registry = registry
         self._last_activity = 0.0
         self._finish_said = False
+        self._stop_unsaid = False  # we ended it, and the server may speak on
         self._waiting: deque[SpokenInput | None] = deque()  # not known to be spoken; FLUSH where one was asked for
         self._samples = SampleAligner(settings.format.frame_size)
         self._audio_bytes = 0
@@ -128,8 +131,7 @@ class TTSContext:
         if not said.transcript:
             raise LocalProtocolError("the transcript is empty: only flush and finish may say nothing")
         message = self._message(said, {"continue": True})
-        self._say(Input.PUSH, now)
-        self._waiting.append(said)
+        self._say(Input.PUSH, now, said)
         return message
 
     def flush(self, now: float) -> str:
@@ -142,8 +144,7 @@ class TTSContext:
             LocalProtocolError, ContextEnded: as `push`.
         """
         message = self._message(SpokenInput(""), {"continue": True, "flush": True})
-        self._say(Input.FLUSH, now)
-        self._waiting.append(FLUSH)
+        self._say(Input.FLUSH, now, FLUSH)
         return message
 
     def finish(
@@ -163,10 +164,8 @@ class TTSContext:
         """
         said = _spoken(transcript, generation_config)
         message = self._message(said, {"continue": False})
-        self._say(Input.FINISH, now)
+        self._say(Input.FINISH, now, *([said] if said.transcript else []))
         self._finish_said = True
-        if said.transcript:
-            self._waiting.append(said)
         return message
 
     def check(self, transcript: str) -> None:
@@ -184,10 +183,12 @@ class TTSContext:
 
         Returns:
             The message to send (None if the server never heard of the context) and the terminal event; (None, None) if
-            the context was over already.
+            the context was over already. Where a stall or an overflow had ended it, the first call still answers with
+            the message, as the server speaks on until it has that.
         """
         if self.state in OVER:
-            return None, None
+            unsaid, self._stop_unsaid = self._stop_unsaid, False
+            return cancel_message(self.id) if unsaid else None, None
         message = None if self.state is State.NEW else cancel_message(self.id)
         event = Cancelled(self.id)
         self._end(Input.CANCEL, event, now)
@@ -234,28 +235,26 @@ class TTSContext:
         return self.state in LISTENING
 
     def deadline(self) -> float | None:
-        """When the context has been silent for too long, in monotonic seconds; None where nothing is awaited."""
-        if self._stall_timeout is None or not self.listening:
-            return None
-        return self._last_activity + self._stall_timeout
+        """When the context has been silent for too long, in monotonic seconds; None where nothing is owed.
+
+        The server owes the end of what is finished, and, before that, what is not known to be spoken. A `finish` that
+        is forgotten is so found out, unless all was flushed, which means to be slow to go on.
+        """
+        owed = self.state is State.FINISHING or (self.state is State.OPEN and self._waiting)
+        return self._last_activity + self._stall_timeout if owed and self._stall_timeout < math.inf else None
 
     def stall(self, now: float) -> list[ContextEvent]:
         """End the context if its deadline has come."""
         deadline = self.deadline()
         if deadline is None or now < deadline:
             return []
-        error = TimeoutError(
-            f"no frame for context {self.id} for {self._stall_timeout:g} seconds", phase="stall", scope="context"
-        )
-        return self.fail(Input.STALL, error, now)
+        unfinished = "" if self._finish_said else ", and it was not finished"
+        words = f"no frame for context {self.id} for {self._stall_timeout:g} seconds{unfinished}"
+        return self.fail(Input.STALL, TimeoutError(words, phase="stall", scope="context"), now)
 
     def fail(self, input: Input, error: CartesiaError, now: float) -> list[ContextEvent]:
-        """End the context by an error; no event if it is over already.
-
-        What the server said of it never repeats the session's secrets, even where the server did.
-        """
-        safe = error.rewritten(self._registry.without_secrets) if isinstance(error, ApiError) else error
-        event = Failed(self.id, safe)
+        """End the context by an error, in which no secret shows; no event if it is over already."""
+        event = Failed(self.id, error)
         return [event] if self._end(input, event, now) else []
 
     def receive(self, fields: Mapping[str, JsonValue], now: float) -> list[ContextEvent]:
@@ -286,7 +285,7 @@ class TTSContext:
                 done = evolve(event, context_id=self.id)
                 return [done] if self._end(Input.END, done, now) else []
             case ErrorEvent():
-                return self.fail(Input.ERROR, event.error, now)
+                return self.fail(Input.ERROR, self._registry.without_secrets(event.error), now)
             case AudioChunk():
                 return [self.receive_chunk(event, now)]
             case FlushDone():
@@ -308,7 +307,7 @@ class TTSContext:
             while self._waiting.popleft() is not FLUSH:
                 pass
 
-    def _say(self, input: Input, now: float) -> None:
+    def _say(self, input: Input, now: float, *said: SpokenInput | None) -> None:
         if self.terminal is not None:
             raise ContextEnded(f"{input.value} on context {self.id}, which is {self.state.value}", self.terminal)
         after = step(self.state, input)
@@ -319,9 +318,10 @@ class TTSContext:
         first = self.state is State.NEW
         self.state = after
         self._last_activity = now
+        self._waiting += said
         if first:
             self.timing = evolve(self.timing, sent_at=now)
-            self._registry.context_began(self)
+        self._registry.context_spoke(self)
 
     def _end(self, input: Input, event: TerminalEvent, now: float) -> bool:
         """Enter the state an input leads to; whether that ended the context."""
@@ -331,6 +331,7 @@ class TTSContext:
         self.state = after
         self.terminal = event
         self.timing = evolve(self.timing, done_at=now)
+        self._stop_unsaid = input in (Input.STALL, Input.OVERFLOW)
         if after is State.DONE:
             self._waiting.clear()
         self._registry.context_ended(self)

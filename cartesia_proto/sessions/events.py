@@ -53,7 +53,8 @@ ContextEvent: TypeAlias = SpeechEvent | TerminalEvent
 class ContextEnded(CartesiaError):  # noqa: N818 - a state, not a kind of error
     """The context is over for a reason outside you: the peer ended it, the connection was lost, or it was cancelled.
 
-    Nothing reached the wire; the session is as usable as before.
+    Nothing reached the wire; the session is as usable as before. Where the context failed, the error that its reader
+    is told is the ``__cause__`` of this one, and says for both how far it reaches and whether to try again.
 
     Attributes:
         event: the context's terminal event.
@@ -64,6 +65,10 @@ class ContextEnded(CartesiaError):  # noqa: N818 - a state, not a kind of error
     def __init__(self, message: str, event: TerminalEvent) -> None:
         super().__init__(message, event)
         self.event = event
+        if isinstance(event, Failed):  # here, so that copies and pickles have it too
+            self.__cause__ = event.error
+            self.retryable = event.error.retryable
+            self.scope = event.error.scope
 
     def __str__(self) -> str:
         return str(self.args[0])

@@ -27,9 +27,14 @@ class _Inbox:
 
 
 def _cost(event: ContextEvent) -> int:
-    """Bytes that an event keeps from being freed: text and numbers about as they were written."""
+    """Bytes that an event keeps from being freed: text and numbers about as they were written.
+
+    A terminal event counts without its error: there is one for each context, and all may share what that holds.
+    """
     if type(event) is AudioChunk and not event.extra:  # nearly every one
         return EVENT_BYTES + len(event.audio)
+    if isinstance(event, TERMINAL):
+        return EVENT_BYTES + len(event.context_id or "")
     return EVENT_BYTES + len(event.audio) + len(repr(event))
 
 

@@ -28,7 +28,8 @@ class ContextSettings(TypedDict):
             is 3000 from version 2025-11-04 on; send 0 when you hand over whole sentences.
         context_id: by default a random UUID.
         stall_timeout: seconds without a frame, since the context's last input or frame, after which it fails with a
-            `TimeoutError`; None never.
+            `TimeoutError`; by default the client's `timeout`, ``math.inf`` for never. They do not run while nothing is
+            owed: before the first input, and, until `finish`, while every input is known to be spoken.
     """
 
     model_id: Required[str]
@@ -59,7 +60,7 @@ class LockedSettings:
         fields: what every message of the context repeats.
         format: of its audio.
         context_id: the one asked for, or None.
-        stall_timeout: seconds, or None.
+        stall_timeout: seconds, or None for the default.
     """
 
     version: str

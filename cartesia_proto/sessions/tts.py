@@ -11,7 +11,6 @@ whatever the peer says ends as events; a method you made illegal raises before a
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from copy import copy
 from heapq import heapify, heappop, heappush, heapreplace
 from typing import Final, Unpack, final
 
@@ -19,8 +18,17 @@ from cartesia_proto.codecs import json
 from cartesia_proto.codecs.chunks import ChunkReader
 from cartesia_proto.codecs.events import ErrorEvent, build_events
 from cartesia_proto.config import Config
-from cartesia_proto.errors import CartesiaError, ConnectionLost, JsonValue, LocalProtocolError, RemoteProtocolError
+from cartesia_proto.errors import (
+    ApiError,
+    CartesiaError,
+    ConnectionLost,
+    JsonValue,
+    LocalProtocolError,
+    RemoteProtocolError,
+    twin,
+)
 from cartesia_proto.http import header_secrets, hide_secrets
+from cartesia_proto.sessions.addresses import addressee
 from cartesia_proto.sessions.context import TTSContext
 from cartesia_proto.sessions.events import ContextEvent
 from cartesia_proto.sessions.handshake import CredentialsIn, WebSocketRequest, websocket_request
@@ -29,6 +37,10 @@ from cartesia_proto.sessions.states import LISTENING, Input
 
 RETIRED_IDS: Final = 1024
 """How many ended ids are remembered, so that they are not used again (protocol section 4.5); our choice."""
+
+LONG: Final = 4096
+"""Bytes above which it is looked whom a message is for before it is parsed: at this length a parsed one takes some
+hundred kilobytes at the worst, and few but audio are longer. Our choice."""
 
 SHOWN: Final = 200
 """Characters of a message that is no event which its error shows; our choice."""
@@ -57,7 +69,9 @@ class TTSSession:
         self._contexts: dict[str, TTSContext] = {}
         self._retired: deque[str] = deque()
         self._retired_ids: set[str] = set()
+        self._listening: dict[str, TTSContext] = {}  # those the server has heard of
         self._timers: list[tuple[float, str]] = []  # a heap; an entry may be earlier than its context's true deadline
+        self._timed: set[str] = set()  # contexts with an entry there
         self._lost: ConnectionLost | None = None
 
     @property
@@ -98,7 +112,7 @@ class TTSSession:
         self._check_open()
         locked = lock_settings(self._config.version, settings)
         id = self._fresh_id() if locked.context_id is None else self._check_id(locked.context_id)
-        context = TTSContext(id, locked, self)
+        context = TTSContext(id, locked, self, self._config.timeout)
         self._contexts[id] = context
         return context
 
@@ -123,12 +137,14 @@ class TTSSession:
 
         A message for an id that is not open is counted and dropped. One without an id belongs to the only open
         context. An error without an id, or with something else in its place, ends every open context, and so does a
-        text that is no JSON object.
+        text that is no JSON object, unless it is known to be for an id that is not open: a long one is not parsed then.
         """
         data = message if isinstance(message, bytes) else _in_bytes(message)
         events, received = self.receive_in_place(data, memoryview(data), [(0, len(data))], 0, now)
         if received:
             return events
+        if len(data) > LONG and (named := addressee(data)) and self._addressee(named) is None:
+            return self._deliver(None, {}, now)
         try:
             fields = json.loads(data)
         except RemoteProtocolError as error:
@@ -175,7 +191,7 @@ class TTSSession:
             reason: the text that came with it.
         """
         if self._lost is None:
-            reason = self.without_secrets(reason)
+            reason = self._hiding()(reason)
             said = f"with code {code}" if code is not None else "without a closing handshake"
             self._lost = ConnectionLost(
                 f"the connection ended {said}{f' ({reason})' if reason else ''}", code=code, reason=reason
@@ -188,8 +204,8 @@ class TTSSession:
             when, id = self._timers[0]
             context = self._contexts.get(id)
             due = None if context is None else context.deadline()
-            if due is None:  # it has ended
-                heappop(self._timers)
+            if due is None:  # it has ended, or nothing is owed just now
+                self._timed.discard(heappop(self._timers)[1])
             elif due > when:
                 heapreplace(self._timers, (due, id))
             else:
@@ -197,7 +213,10 @@ class TTSSession:
         return None
 
     def handle_deadline(self, now: float) -> list[ContextEvent]:
-        """End the contexts that have been silent for too long; none if called early."""
+        """End the contexts that have been silent for too long; none if called early.
+
+        `TTSContext.cancel` of each answers with the message that tells the server to stop.
+        """
         events: list[ContextEvent] = []
         while (due := self.deadline()) is not None and due <= now:
             events += self._contexts[self._timers[0][1]].stall(now)
@@ -205,17 +224,16 @@ class TTSSession:
 
     # What contexts call.
 
-    def context_began(self, context: TTSContext) -> None:
-        """Watch a context's deadline: it has said its first word."""
-        due = context.deadline()
-        if due is not None:
+    def context_spoke(self, context: TTSContext) -> None:
+        """Watch a context on which something was said."""
+        self._listening[context.id] = context
+        if context.id not in self._timed and (due := context.deadline()) is not None:
             heappush(self._timers, (due, context.id))
+            self._timed.add(context.id)
 
-    def without_secrets(self, text: str) -> str:
-        """A text of the server's in which the secrets of this session show as ``***``."""
-        credentials = self._config.credentials
-        signed = () if credentials is None else credentials.headers(self._config.version)
-        return hide_secrets(text, header_secrets(self._config.headers.merged(signed)))
+    def without_secrets(self, error: ApiError) -> ApiError:
+        """An error of the server's in which the secrets of this session show as ``***``."""
+        return error.rewritten(self._hiding())
 
     def context_left(self, context: TTSContext) -> None:
         """Forget a context altogether: it is another session's."""
@@ -224,12 +242,14 @@ class TTSSession:
     def context_ended(self, context: TTSContext) -> None:
         """Forget a context, but for its id, which must not be used again."""
         self._contexts.pop(context.id, None)  # an interruption may have kept it out
+        self._listening.pop(context.id, None)  # as above; or it never spoke
+        self._timed.discard(context.id)  # its entry is not for a later context of its id
         self._retired.append(context.id)
         self._retired_ids.add(context.id)
         if len(self._retired) > RETIRED_IDS:
             self._retired_ids.discard(self._retired.popleft())
         if len(self._timers) > 2 * len(self._contexts):  # most are of contexts that ended before their time
-            self._timers = [timer for timer in self._timers if timer[1] in self._contexts]
+            self._timers = [timer for timer in self._timers if timer[1] in self._timed]
             heapify(self._timers)
 
     # Who a message is for.
@@ -237,9 +257,9 @@ class TTSSession:
     def _receive_unaddressed(self, fields: Mapping[str, JsonValue], now: float) -> list[ContextEvent]:
         error = _error_in(fields)
         if error is not None:
-            return self._fail_all(Input.ERROR, error, now)
-        listening = [context for context in self._contexts.values() if context.listening]
-        return self._deliver(listening[0] if len(listening) == 1 else None, fields, now)
+            return self._fail_all(Input.ERROR, self.without_secrets(error), now)
+        only = next(iter(self._listening.values())) if len(self._listening) == 1 else None
+        return self._deliver(only, fields, now)
 
     def _addressee(self, id: JsonValue) -> TTSContext | None:
         context = self._contexts.get(id) if isinstance(id, str) else None
@@ -252,11 +272,19 @@ class TTSSession:
         return context.receive(fields, now)
 
     def _fail_all(self, input: Input, error: CartesiaError, now: float) -> list[ContextEvent]:
-        return [event for context in self.open_contexts for event in context.fail(input, copy(error), now)]
+        """End every open context by an error in which no secret shows: once for all, each with a shell of its own."""
+        return [event for context in self.open_contexts for event in context.fail(input, twin(error), now)]
+
+    def _hiding(self) -> Callable[[str], str]:
+        """What makes the secrets of this session show as ``***``, in any number of texts."""
+        credentials = self._config.credentials
+        signed = () if credentials is None else credentials.headers(self._config.version)
+        secrets = header_secrets(self._config.headers.merged(signed))
+        return lambda text: hide_secrets(text, secrets)
 
     def _no_event(self, message: bytes, reason: str) -> RemoteProtocolError:
         """The error of a text that is no event; the first versions sent bare error texts (protocol section 4.1)."""
-        safe = self.without_secrets(message.decode("utf-8", "replace"))
+        safe = self._hiding()(message.decode("utf-8", "replace"))
         shown = safe[:SHOWN] + ("…" if len(safe) > SHOWN else "")
         words = f"the server sent {shown!r}, which is no event: {reason}"
         return RemoteProtocolError(words, path="$", scope="connection")
@@ -302,8 +330,10 @@ def _uuid(number: int) -> str:
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
-def _error_in(fields: Mapping[str, JsonValue]) -> CartesiaError | None:
+def _error_in(fields: Mapping[str, JsonValue]) -> ApiError | None:
     """The error that a message without an id is; None where it is something else, or malformed."""
+    if fields.get("type") != "error" and fields.get("error") is None:  # nearly every one
+        return None
     try:
         built = build_events(fields, "connection")
     except RemoteProtocolError:

@@ -1,8 +1,7 @@
 """permessage-deflate (RFC 7692): how two sides agree on it, and the extension that wsproto runs once they have.
 
 This module knows the extension's parameters and the compression of one connection. It must not know the handshake that
-carries the parameters, nor how long a message may become: the link feeds compressed frames in slices and counts what
-comes out of each.
+carries the parameters. It is told how long a message may become, and inflates no more than that.
 
 wsproto brings an extension of its own, which is not used: a control frame between two fragments makes it forget that
 the message is compressed, parameters that are no numbers raise out of it, and once a peer has ended a deflate stream
@@ -10,6 +9,7 @@ the message is compressed, parameters that are no numbers raise out of it, and o
 """
 
 import re
+import sys
 import zlib
 from typing import Final, TypeAlias, final
 
@@ -46,6 +46,9 @@ class Deflate(Extension):
         window: bits of our own compressor's window, 9 to 15.
         forget_sent: our compressor begins anew with each message.
         forget_received: so does the peer's.
+
+    Attributes:
+        limit: bytes that a compressed message may have once it is inflated; the link sets it.
     """
 
     name = NAME
@@ -59,7 +62,9 @@ class Deflate(Extension):
         self._deflater = zlib.compressobj(wbits=-window)
         self._inflater = zlib.decompressobj(-_LARGEST_WINDOW)
         self._control = False  # the frame that is arriving is a control frame
+        self.limit: int = sys.maxsize - 1  # one more is asked for than may come
         self._compressed = False  # the message that is arriving is compressed
+        self._room = 0  # bytes that may still come of it
         self._ended = 0  # streams, in the frame that is arriving
 
     @property
@@ -90,6 +95,7 @@ class Deflate(Extension):
         self._ended = 0
         if opcode in {Opcode.TEXT, Opcode.BINARY}:
             self._compressed = rsv.rsv1
+            self._room = self.limit
         elif rsv.rsv1:
             raise ParseFailed("a frame that cannot be compressed says that it is")
         return RsvBits(rsv1=True, rsv2=False, rsv3=False)
@@ -131,15 +137,24 @@ class Deflate(Extension):
 
     def _inflate(self, data: bytes) -> bytes:
         try:
-            inflated = [self._inflater.decompress(data)]
+            inflated = [self._inflate_some(data)]
             while self._inflater.eof:  # the peer ended its stream (section 7.2.3.4): another begins behind it
                 self._count_stream()
                 data = self._inflater.unused_data
                 self._inflater = zlib.decompressobj(-_LARGEST_WINDOW)
-                inflated.append(self._inflater.decompress(data))
+                inflated.append(self._inflate_some(data))
         except zlib.error:
             raise ParseFailed("a compressed message that cannot be inflated") from None
         return b"".join(inflated)
+
+    def _inflate_some(self, data: bytes) -> bytes:
+        """Inflate all of it, or find out by one byte too many that the message is too long."""
+        piece = self._inflater.decompress(data, self._room + 1)
+        self._room -= len(piece)
+        if self._room < 0:
+            words = f"a message is longer than the limit of {self.limit} bytes"
+            raise ParseFailed(words, CloseReason.MESSAGE_TOO_BIG)
+        return piece
 
     def _count_stream(self) -> None:
         self._ended += 1

@@ -7,7 +7,7 @@ Theory of operation.
 
 * A frame is looked at when its header is whole and again when all of it is, never in between; so no event depends on
   how the bytes were cut. wsproto is given a header at once, so that it can refuse the frame before its payload is
-  waited for, and the payload in slices, so that what one inflates to is counted before the next is fed.
+  waited for, and the payload in slices, so that no second copy of all of it is made.
 * The fast lane takes whole text messages past wsproto. It is open to a client while no fragmented message is open and
   no close was sent or seen. A property test holds it equal to wsproto.
 * wsproto tells a peer's violation as if the peer had closed, but stays open: that is how the two are told apart.
@@ -31,7 +31,7 @@ TOO_BIG: Final = 1009
 """Close codes of RFC 6455 section 7.4.1."""
 
 _SLICE: Final = 16 * 1024
-"""Bytes fed to wsproto at once; deflate makes of them at most 16 MiB (a ratio of 1,032), which the limit then meets."""
+"""Bytes fed to wsproto at once; our choice."""
 
 MOST_PONGS: Final = 128
 """Pongs that may wait; of more, only the last is sent, as RFC 6455 section 5.5.3 allows. Our choice: at most 16 KiB, so

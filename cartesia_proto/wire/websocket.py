@@ -133,7 +133,7 @@ class ClientWebSocketLink(WebSocketLink[Accepted | Rejected]):
                 assert_never(outcome)
 
     def _agree(self, agreement: Agreement, now: float) -> None:
-        self._begin([agreement.deflate] if agreement.deflate else [])
+        self._begin(agreement.deflate)
         self._events.append(Accepted(agreement.response))
         self.receive_data(agreement.trailing, now)
 
@@ -174,6 +174,6 @@ class ServerWebSocketLink(WebSocketLink[Never]):
             raise LocalProtocolError("the request is no WebSocket handshake: answer what refuse_upgrade says")
         agreed = choose_compression(head) if deflate else None
         link.switch_protocols(headers.merged(acceptance(head, agreed)))
-        self._begin([agreed] if agreed else [])
+        self._begin(agreed)
         self._outbox += link.data_to_send()
         self.receive_data(link.trailing_data(), now)

@@ -25,6 +25,7 @@ from cartesia_proto.errors import (
     TimeoutError,
     TransportError,
 )
+from cartesia_proto.wire.deflate import Deflate
 from cartesia_proto.wire.frames import ROOM, FrameBuffer, InPlace, TextMessage
 from cartesia_proto.wire.messages import Message, MessageReader, PeerClosed, Told, Violation, none_in_place
 
@@ -83,6 +84,7 @@ class WebSocketLink(Generic[EventT]):
 
     def __init__(self, limits: Limits, ping_interval: float, ping_timeout: float, now: float) -> None:
         self._limit = limits.message
+        self._inflated = min(limits.message, limits.inflated)
         self._interval = check_timeout(ping_interval)
         self._patience = check_timeout(ping_timeout)
         self._state: State = "handshake"
@@ -94,8 +96,12 @@ class WebSocketLink(Generic[EventT]):
         self._ping_queued = False
         self._closing_since = now
 
-    def _begin(self, extensions: list[Extension]) -> None:
+    def _begin(self, deflate: Deflate | None) -> None:
         """Open the link; now it is known what was agreed on."""
+        extensions: list[Extension] = []
+        if deflate is not None:
+            deflate.limit = self._inflated
+            extensions.append(deflate)
         tell, fast_lane = self._events.append, self._role is CLIENT
         self._connection = Connection(self._role, extensions)
         self._reader = MessageReader(self._connection, self._buffer, self._limit, tell, fast_lane=fast_lane)

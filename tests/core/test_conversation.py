@@ -586,6 +586,8 @@ def test_silence() -> None:
     (event,) = talk.conversation.take_all(hasty)
     assert isinstance(event, Failed)
     assert isinstance(event.error, TimeoutError)
+    talk.conversation.cancel(hasty, 106.0)
+    assert talk.heard() == [{"context_id": "b", "cancel": True}]
     assert talk.conversation.deadline() == 120.0
     assert talk.conversation.handle_deadline(120.0) == set()
     assert talk.conversation.link.has_data_to_send
@@ -598,7 +600,7 @@ def test_silence() -> None:
 def test_nothing_is_timed() -> None:
     """Without keep-alive and without stall timeouts."""
     talk = Talk(WebSocketOptions(ping_interval=math.inf))
-    talk.begin("a")
+    talk.begin("a", stall_timeout=math.inf)
     assert talk.conversation.deadline() is None
 
 

@@ -28,6 +28,7 @@ from cartesia_proto.errors import (
     TransportError,
     UnprocessableEntityError,
     api_error_type,
+    twin,
 )
 
 FULL_API_ERROR = RateLimitError(
@@ -182,6 +183,21 @@ def test_connection_lost_holds_code_and_reason() -> None:
     assert (lost.code, lost.reason) == (1001, "bye")
     assert (ConnectionLost("cut").code, ConnectionLost("cut").reason) == (None, "")
     assert RemoteProtocolError("x", path="$.a[0]").path == "$.a[0]"
+
+
+@pytest.mark.parametrize("error", [each for each, _, _ in SAMPLES], ids=repr)
+def test_a_twin(error: CartesiaError) -> None:
+    """The same in every respect, but with a traceback, a cause and a context of its own; what it holds is shared."""
+    try:
+        raise error from KeyError()
+    except CartesiaError:
+        again = twin(error)
+    assert again is not error
+    assert type(again) is type(error)
+    assert (str(again), vars(again)) == (str(error), vars(error))
+    assert all(value is vars(error)[name] for name, value in vars(again).items())
+    assert (again.__traceback__, again.__cause__, again.__context__) == (None, None, None)
+    error.__traceback__ = error.__cause__ = error.__context__ = None
 
 
 def test_rewritten_reaches_every_text() -> None:

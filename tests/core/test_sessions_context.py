@@ -2,6 +2,7 @@
 
 import gc
 import json
+import math
 from collections.abc import Callable
 from typing import cast
 
@@ -233,8 +234,10 @@ LIVES = {
 
 @pytest.mark.parametrize("state", LIVES)
 def test_every_state_is_reached(state: State) -> None:
-    """By the shortest way there is."""
-    assert LIVES[state]().state is state
+    """By the shortest way there is; in two of them frames may be for the context."""
+    context = LIVES[state]()
+    assert context.state is state
+    assert context.listening is (state in (State.OPEN, State.FINISHING))
 
 
 @pytest.mark.parametrize("input", VERBS)
@@ -526,12 +529,84 @@ def test_the_deadline_moves_with_every_input_and_frame() -> None:
     assert context.deadline() is None
 
 
-def test_without_a_stall_timeout() -> None:
-    """Nothing is ever timed."""
-    context = _context()
+def test_a_finish_that_is_forgotten() -> None:
+    """It is found out after the client's timeout, and the error says so."""
+    context = _context(TTSSession(Config(timeout=7.0), half))
     context.push("a", 1.0)
+    _audio(context, b"\0\0", 2.0)
+    assert context.deadline() == 9.0
+    (event,) = context.stall(9.0)
+    assert isinstance(event, Failed)
+    assert str(event.error) == "no frame for context c for 7 seconds, and it was not finished"
+
+
+@pytest.mark.parametrize(("timeout", "stall_timeout"), [(60.0, math.inf), (math.inf, None)])
+def test_never_stalling(timeout: float, stall_timeout: float | None) -> None:
+    """An infinite one, of the context or by default, is none."""
+    context = _context(TTSSession(Config(timeout=timeout), half), stall_timeout=stall_timeout)
+    context.finish(1.0, "a")
     assert context.deadline() is None
     assert context.stall(1e9) == []
+
+
+def test_the_deadline_waits_while_everything_is_spoken() -> None:
+    """Who flushed all may take his time; with the next input, or with `finish`, something is owed again."""
+    context = _context(stall_timeout=5.0)
+    context.push("a", 1.0)
+    context.flush(1.0)
+    context.push("b", 2.0)
+    _hear(context, 3.0, type="flush_done")
+    assert context.deadline() == 8.0
+    context.flush(4.0)
+    _hear(context, 5.0, type="flush_done")
+    assert context.deadline() is None
+    _audio(context, b"", 6.0)
+    assert context.deadline() is None
+    assert context.stall(1e9) == []
+    context.flush(100.0)
+    assert context.deadline() == 105.0
+    _hear(context, 101.0, type="flush_done")
+    assert context.deadline() is None
+    context.push("c", 200.0)
+    assert context.deadline() == 205.0
+    context.flush(201.0)
+    _hear(context, 202.0, type="flush_done")
+    context.finish(300.0)
+    assert context.deadline() == 305.0
+    assert len(context.stall(305.0)) == 1
+
+
+def test_the_deadline_waits_where_each_input_is_confirmed() -> None:
+    """As with a buffer delay of 0: the last confirmation says that nothing is owed."""
+    context = _context(stall_timeout=5.0, max_buffer_delay_ms=0)
+    context.push("a", 1.0)
+    context.push("b", 1.0)
+    _hear(context, 2.0, type="flush_done")
+    assert context.deadline() == 7.0
+    _hear(context, 3.0, type="flush_done")
+    assert context.deadline() is None
+
+
+def test_an_input_that_is_refused_is_not_owed() -> None:
+    """Nothing changed, so nothing is waited for."""
+    context = _finishing()
+    with pytest.raises(LocalProtocolError):
+        context.push("more", 1.0)
+    assert context.unspoken().inputs == (SpokenInput("Hello"),)
+
+
+@pytest.mark.parametrize("life", [_open, _finishing])
+@pytest.mark.parametrize("how", ["stall", "overflow"])
+def test_the_server_can_be_told_to_stop(life: Callable[[], TTSContext], how: str) -> None:
+    """A context that we ended is over, but the server does not know: `cancel` answers with the message, once."""
+    context = life()
+    event = context.stall(1e9)[0] if how == "stall" else context.overflow(1.0)[1]
+    message, nothing = context.cancel(2.0)
+    assert message is not None
+    assert _said(message) == {"context_id": "c", "cancel": True}
+    assert nothing is None
+    assert context.terminal is event
+    assert context.cancel(3.0) == (None, None)
 
 
 # What is not known to be spoken.

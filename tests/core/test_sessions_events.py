@@ -1,6 +1,7 @@
 """How a context ends, told in values that travel to other processes."""
 
 import pickle
+from copy import copy, deepcopy
 
 import pytest
 
@@ -46,10 +47,10 @@ ERRORS: list[CartesiaError] = [
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.type)
 def test_events_are_values(event: ContextEvent) -> None:
     """Every event survives a pickle, knows its context, and has audio, which is empty unless it is a chunk."""
-    copy = pickle.loads(pickle.dumps(event))
-    assert copy == event
-    assert hash(copy) == hash(event)
-    assert copy.type == event.type
+    again = pickle.loads(pickle.dumps(event))
+    assert again == event
+    assert hash(again) == hash(event)
+    assert again.type == event.type
     assert event.context_id == "c"
     assert event.audio == (b"\0\1" if isinstance(event, AudioChunk) else b"")
 
@@ -58,25 +59,40 @@ def test_events_are_values(event: ContextEvent) -> None:
 def test_failures_survive_a_pickle(error: CartesiaError) -> None:
     """With their error: its class, its words, and what it says of retrying and of how far it reaches."""
     event = Failed("c", error)
-    copy = pickle.loads(pickle.dumps(event))
-    assert (copy.type, copy.audio, copy.context_id) == ("failed", b"", "c")
-    assert type(copy.error) is type(error)
-    assert str(copy.error) == str(error)
-    assert (copy.error.retryable, copy.error.scope) == (error.retryable, error.scope)
+    again = pickle.loads(pickle.dumps(event))
+    assert (again.type, again.audio, again.context_id) == ("failed", b"", "c")
+    assert type(again.error) is type(error)
+    assert str(again.error) == str(error)
+    assert (again.error.retryable, again.error.scope) == (error.retryable, error.scope)
 
 
-@pytest.mark.parametrize("event", [Done("c"), Cancelled("c"), Failed("c", ConnectionLost("cut", code=1001))])
+@pytest.mark.parametrize("event", [Done("c"), Cancelled("c"), *(Failed("c", error) for error in ERRORS)])
 def test_having_missed_the_end(event: TerminalEvent) -> None:
-    """`ContextEnded` says its sentence, holds the terminal event, and survives a pickle with it."""
+    """`ContextEnded` says its sentence, holds the terminal event and what it failed by, and keeps them in a pickle."""
+    cause = event.error if isinstance(event, Failed) else None
+    scope, retryable = ("context", False) if cause is None else (cause.scope, cause.retryable)
     error = ContextEnded("push on context c, which is over", event)
-    copy = pickle.loads(pickle.dumps(error))
-    for each in (error, copy):
+    assert error.event is event
+    assert error.__cause__ is cause
+    for each in (error, pickle.loads(pickle.dumps(error)), copy(error), deepcopy(error)):
         assert isinstance(each, ContextEnded)
         assert str(each) == "push on context c, which is over"
-        assert (each.scope, each.retryable) == ("context", False)
-    assert error.event is event
-    assert type(copy.event) is type(event)
-    assert copy.event.context_id == "c"
+        assert (each.scope, each.retryable) == (scope, retryable)
+        assert type(each.event) is type(event)
+        assert each.event.context_id == "c"
+        assert type(each.__cause__) is type(cause)
+        assert str(each.__cause__) == str(cause)
+
+
+def test_the_cause_is_kept_while_another_error_is_handled() -> None:
+    """Raised without a cause in words, it has the true one."""
+    lost = ConnectionLost("cut", code=1001)
+    with pytest.raises(ContextEnded) as caught:
+        try:
+            raise KeyError
+        except KeyError:
+            raise ContextEnded("push", Failed("c", lost))  # noqa: B904 - that is what is tested
+    assert caught.value.__cause__ is lost
 
 
 def test_what_was_left_unread_ends_one_context_alone() -> None:

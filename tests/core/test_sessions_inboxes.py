@@ -6,7 +6,7 @@ import pytest
 
 from cartesia_proto.codecs.events import AudioChunk, Done, FlushDone, PhonemeTimestamps, UnknownEvent, WordTimestamps
 from cartesia_proto.config import INBOX_BYTES
-from cartesia_proto.errors import ConnectionLost, LocalProtocolError
+from cartesia_proto.errors import ApiError, ConnectionLost, LocalProtocolError, twin
 from cartesia_proto.sessions.events import Cancelled, ContextEvent, Failed
 from cartesia_proto.sessions.inboxes import EVENT_BYTES, Inboxes
 
@@ -104,6 +104,14 @@ def test_overflow() -> None:
     assert inboxes.take("a") is None
     assert inboxes.take_all("b") == [_chunk(1, "b"), Done("b")]
     assert inboxes.waiting == 0
+
+
+def test_what_an_error_holds_is_not_counted() -> None:
+    """Each context has one at most, and all may share what it holds."""
+    inboxes = _inboxes(10 * EVENT_BYTES, "a", "b")
+    error = ApiError(status_code=500, body={"detail": "x" * 10**6}, title="x" * 10**6)
+    assert inboxes.put([Failed("a", error), Failed("b", twin(error))]) == []
+    assert inboxes.waiting < 4 * EVENT_BYTES
 
 
 def test_what_waits_after_an_overflow() -> None:

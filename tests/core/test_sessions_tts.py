@@ -1,14 +1,17 @@
 """A session: who a message is for, which ids may be used, and what ends everything at once."""
 
 import json
+import math
+import sys
+import tracemalloc
 from collections.abc import Callable
-from typing import TypedDict, cast
+from typing import Final, TypedDict, cast
 
 import pytest
 from attrs import evolve
 
 from cartesia_proto.audio.formats import RawFormat
-from cartesia_proto.codecs.events import AudioChunk, Done
+from cartesia_proto.codecs.events import AudioChunk, Done, UnknownEvent
 from cartesia_proto.config import Config
 from cartesia_proto.credentials import AccessToken, ApiKey
 from cartesia_proto.errors import (
@@ -312,6 +315,74 @@ def test_every_context_has_an_error_of_its_own(message: str | None) -> None:
     assert len({(type(error), str(error), error.scope) for error in errors}) == 1
 
 
+def test_contexts_share_what_an_error_holds() -> None:
+    """Its body is cleaned of secrets once, and kept once."""
+    session = TTSSession(Config(credentials=ApiKey("sk_car_canary42")), half)
+    _speaking(session, *(str(number) for number in range(40)))
+    message = _frame(type="error", title="no sk_car_canary42", detail=["sk_car_canary42", "word"] * 20_000)
+    tracemalloc.start()
+    try:
+        events = session.receive(message, 0.0)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(events) == 40
+    assert peak < 20 * len(message)
+    errors = [_failure(event) for event in events]
+    bodies = [error.body for error in errors if isinstance(error, ApiError)]
+    assert all(body is bodies[0] for body in bodies)
+    assert all("canary" not in str(error) and "no ***" in str(error) for error in errors)
+
+
+@pytest.mark.parametrize("message", ["{}", _frame(type="later"), _frame(type="chunk", data="AAA=")])
+def test_a_frame_without_an_id_asks_no_context(message: str) -> None:
+    """It costs the same however many there are."""
+    calls: list[int] = []
+    for count in (2, 200):
+        session = _session()
+        _speaking(session, *(str(number) for number in range(count)))
+        calls.append(0)
+
+        def count_one(*_: object) -> None:
+            calls[-1] += 1
+
+        sys.setprofile(count_one)
+        try:
+            session.receive(message, 0.0)
+        finally:
+            sys.setprofile(None)
+        assert session.dropped_frames == 1
+    assert calls[0] == calls[1]
+
+
+DEEP: Final = '"later":[' + "[]," * 100_000 + "[]]"
+
+
+@pytest.mark.parametrize("text", [f'{{"context_id":"gone",{DEEP}}}', f'{{{DEEP}, "context_id" : "gone"}}'])
+def test_a_long_message_for_nobody_is_not_parsed(text: str) -> None:
+    """It is dropped for little more memory than it has itself, as it may be made of tiny values."""
+    session = _session()
+    (context,) = _speaking(session, "a")
+    tracemalloc.start()
+    try:
+        assert session.receive(text.encode(), 0.0) == []
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 * len(text)
+    assert session.dropped_frames == 1
+    assert context.state is State.OPEN
+
+
+def test_a_long_message_for_somebody_is_parsed() -> None:
+    """As any other, to its end."""
+    session = _session()
+    _speaking(session, "a", "b")
+    (event,) = session.receive(f'{{"context_id":"a",{DEEP}}}', 0.0)
+    assert isinstance(event, UnknownEvent)
+    assert len(session.receive(f'{{{DEEP},"error":"for all"}}', 0.0)) == 2
+
+
 def test_a_lost_connection_spares_what_is_over() -> None:
     """A context that ended before has had its end."""
     session = _session()
@@ -329,7 +400,7 @@ def test_deadlines() -> None:
     assert session.deadline() is None
     (slow,) = _speaking(session, "slow", stall_timeout=9.0)
     (fast,) = _speaking(session, "fast", stall_timeout=2.0)
-    (never,) = _speaking(session, "never")
+    (never,) = _speaking(session, "never", stall_timeout=math.inf)
     silent = session.context(**SETTINGS, stall_timeout=1.0)
     assert session.deadline() == 2.0
     assert session.handle_deadline(1.9) == []
@@ -358,6 +429,57 @@ def test_a_deadline_that_moved_makes_room_for_the_next() -> None:
     assert session.deadline() == 3.0
     assert [event.context_id for event in session.handle_deadline(3.5)] == ["silent"]
     assert session.deadline() == 3.9
+
+
+def test_a_deadline_that_rests() -> None:
+    """It is forgotten while nothing is owed, and watched again afterwards, with one timer for each context."""
+    session = _session()
+    resting, other = _speaking(session, "a", "b", stall_timeout=5.0)
+    for now in (1.0, 2.0, 3.0):
+        for context in (resting, other):
+            context.flush(now)
+        session.receive(_frame(type="flush_done", context_id="a"), now)
+        assert len(session._timers) <= 2  # pyright: ignore[reportPrivateUsage]  # only the inside shows it
+        assert session.deadline() == now + 5.0  # of the other one
+    for _ in range(3):
+        session.receive(_frame(type="flush_done", context_id="b"), 4.0)
+    assert session.deadline() is None
+    assert session.handle_deadline(1e9) == []
+    resting.push("more", 100.0)
+    assert session.deadline() == 105.0
+    assert session.handle_deadline(105.0) == [resting.terminal]
+    other.finish(200.0)
+    assert session.handle_deadline(205.0) == [other.terminal]
+
+
+def test_a_timer_of_an_earlier_context_of_the_same_id() -> None:
+    """It takes no place from the later one's, which may be due before it."""
+    session = _session()
+    _speaking(session, "x", stall_timeout=1e6)[0].cancel(0.0)
+    _speaking(session, *(f"keeps timers {number}" for number in range(10)))
+    for number in range(RETIRED_IDS):
+        session.context(**SETTINGS, context_id=f"retired {number}").cancel(0.0)
+    (later,) = _speaking(session, "x", stall_timeout=1.0)
+    assert session.deadline() == 1.0
+    assert session.handle_deadline(1.0) == [later.terminal]
+
+
+def test_the_client_s_timeout_is_the_stall_timeout() -> None:
+    """Unless the context has its own: 60 seconds, or what the client was made with."""
+    for config, due in ((Config(), 60.0), (Config(timeout=3.0), 3.0), (Config(timeout=math.inf), None)):
+        session = TTSSession(config, half)
+        _speaking(session, "a")
+        assert session.deadline() == due
+
+
+def test_stopping_the_server_after_a_stall() -> None:
+    """What `handle_deadline` ends, the server goes on with until it has the message that `cancel` answers with."""
+    session = _session()
+    (context,) = _speaking(session, "a", stall_timeout=5.0)
+    (event,) = session.handle_deadline(5.0)
+    message, nothing = context.cancel(5.0)
+    assert (json.loads(message or ""), nothing) == ({"context_id": "a", "cancel": True}, None)
+    assert context.terminal is event
 
 
 def test_several_deadlines_at_once() -> None:

@@ -1,5 +1,6 @@
 """permessage-deflate: what is agreed on, and what wsproto's frames become with it."""
 
+import tracemalloc
 import zlib
 
 import pytest
@@ -150,6 +151,33 @@ def test_streams_that_end_within_a_frame(monkeypatch: pytest.MonkeyPatch) -> Non
     assert event.code is CloseReason.MESSAGE_TOO_BIG
     assert event.reason == "a compressed frame ends more than 64 deflate streams"
     assert len(made) == 1 + MOST_STREAMS
+
+
+@pytest.mark.parametrize(("size", "fits"), [(100, True), (101, False), (10**7, False)])
+@pytest.mark.parametrize("parts", [1, 2])
+def test_no_more_is_inflated_than_a_message_may_have(*, size: int, fits: bool, parts: int) -> None:
+    """Over all its frames, and anew for each message; of a longer one, a single byte too many is made."""
+    server, deflate = Connection(SERVER, [Deflate()]), Deflate()
+    deflate.limit = 100
+    said = bytes(server.send(told.TextMessage("y" * 100)))
+    for part in range(parts):
+        piece = "x" * (size // parts + (part == 0) * (size % parts))
+        said += bytes(server.send(told.TextMessage(piece, message_finished=part + 1 == parts)))
+    tracemalloc.start()
+    try:
+        events = heard(said, deflate)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 500_000
+    assert text(events)[:100] == "y" * 100
+    if fits:
+        assert text(events)[100:] == "x" * size
+        return
+    end = events[-1]
+    assert isinstance(end, told.CloseConnection)
+    assert end.code is CloseReason.MESSAGE_TOO_BIG
+    assert end.reason == "a message is longer than the limit of 100 bytes"
 
 
 def test_a_peer_that_forgets() -> None:

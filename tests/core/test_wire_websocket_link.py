@@ -419,6 +419,36 @@ def test_a_peer_that_breaks_the_protocol(data: bytes, code: int) -> None:
     assert code != 1009 or "limit of 1000 bytes" in last.reason
 
 
+@pytest.mark.parametrize(
+    ("limits", "compressed", "most"),
+    [
+        (Limits(), False, 16 * 1024 * 1024),
+        (Limits(), True, 1024 * 1024),
+        (Limits(message=1000), True, 1000),
+        (Limits(message=5000, inflated=2000), True, 2000),
+    ],
+)
+def test_how_long_a_message_may_be(limits: Limits, most: int, *, compressed: bool) -> None:
+    """Less where it comes compressed, in one frame or in several; never more than any."""
+    for size in (most, most + 1):
+        for parts in ((size,), (1, size - 1)):
+            client, server = opened(limits=limits, deflate=compressed)
+            server.send_fragments(*("x" * part for part in parts))
+            client.receive_data(server.data_to_send(), 101.0)
+            if size == most:
+                assert client.next_event() == TextMessage(b"x" * size)
+            else:
+                last = closed(client)
+                assert (last.code, last.reason) == (1009, f"a message is longer than the limit of {most} bytes")
+
+
+def test_a_message_that_is_not_compressed_where_it_could_be() -> None:
+    """It has the room of any other."""
+    client, _ = opened(deflate=True, limits=Limits(message=500, inflated=100))
+    client.receive_data(b"\x81\x7e\x01\xf4" + b"x" * 500, 101.0)
+    assert client.next_event() == TextMessage(b"x" * 500)
+
+
 def test_a_violation_after_our_close() -> None:
     """No second close frame is sent."""
     client, _ = opened()

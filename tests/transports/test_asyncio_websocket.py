@@ -324,11 +324,13 @@ def test_bytes_that_never_leave() -> None:
     async def main(stage: Stage) -> None:
         async with stage.client.tts.websocket() as ws:
             await stage.open(ws)
-            context, other = (ws.context(**SETTINGS, context_id=id) for id in "ab")
+            context, other = (ws.context(**SETTINGS, context_id=id, stall_timeout=math.inf) for id in "ab")
             await context.finish("Hello")
             reading = asyncio.create_task(listen(context))
-            with pytest.raises(ContextEnded):
+            with pytest.raises(ContextEnded) as caught:
                 await other.push(LONG)
+            assert isinstance(caught.value.__cause__, ConnectionLost)
+            assert caught.value.retryable
             with pytest.raises(ConnectionLost):
                 await reading
 

@@ -229,7 +229,7 @@ async def readers(stage: Stage, nursery: trio.Nursery, ws: AsyncTTSWebSocket, id
     """Readers of as many contexts, in the order they began to wait: the first leads."""
     made: list[Reader] = []
     for id in ids:
-        context = ws.context(**SETTINGS, context_id=id)
+        context = ws.context(**SETTINGS, context_id=id, stall_timeout=math.inf)
         await context.finish("Hello")
         made.append(Reader(nursery, context))
         await wait_all_tasks_blocked()
@@ -649,11 +649,13 @@ def test_bytes_that_never_leave() -> None:
         async with stage.client.tts.websocket() as ws:
             await stage.open(nursery, ws)
             (reader,) = await readers(stage, nursery, ws, "a")
-            context = ws.context(**SETTINGS)
+            context = ws.context(**SETTINGS, stall_timeout=math.inf)
             stuck(stage)
             began = trio.current_time()
-            with pytest.raises(ContextEnded):
+            with pytest.raises(ContextEnded) as caught:
                 await context.push("Hello")
+            assert isinstance(caught.value.__cause__, ConnectionLost)
+            assert caught.value.retryable
             assert trio.current_time() - began == TIMEOUT
             await wait_all_tasks_blocked()
             assert isinstance(reader.error, ConnectionLost)

@@ -62,6 +62,7 @@ SETTINGS: Final[ContextSettings] = {
     "voice": "v",
     "output_format": RawFormat("pcm_s16le", 8000),
 }
+PATIENT: Final[ContextSettings] = {**SETTINGS, "stall_timeout": math.inf}
 HASTY: Final[ContextSettings] = {**SETTINGS, "stall_timeout": 0.05}
 
 Clients: TypeAlias = Callable[..., Cartesia]
@@ -611,9 +612,14 @@ def test_a_write_that_does_not_leave(net: Net, clients: Clients) -> None:
         assert left.wait(WAIT)
 
     try:
-        with clients(net.serve(deaf), timeout=0.5).tts.websocket() as ws, ws.context(**SETTINGS) as context:
-            with pytest.raises(ContextEnded, match="lost while it was sent to"):
+        with (
+            clients(net.serve(deaf), timeout=0.5).tts.websocket() as ws,
+            ws.context(**PATIENT) as context,
+        ):
+            with pytest.raises(ContextEnded, match="lost while it was sent to") as caught:
                 context.push("x" * 30_000_000)
+            assert isinstance(caught.value.__cause__, ConnectionLost)
+            assert caught.value.retryable
             with pytest.raises(ConnectionLost, match="could not be sent|closing handshake"):
                 list(context)
     finally:
