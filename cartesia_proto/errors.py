@@ -19,8 +19,7 @@ The exceptions are written by hand: generated ones print their fields instead of
 
 import builtins
 from collections.abc import Callable
-from functools import partial
-from typing import Final, Literal, TypeAlias, TypeVar
+from typing import Final, Literal, Self, TypeAlias, TypeVar
 
 Scope: TypeAlias = Literal["request", "context", "connection"]
 """How far a failure reaches: one request, one context of a WebSocket, or everything on the connection."""
@@ -34,6 +33,9 @@ JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, J
 RETRYABLE_STATUSES: Final = frozenset({408, 429})
 """Statuses below 500 after which the same request may succeed (protocol section 6.2; design: 408, 429 and 5xx)."""
 
+LONGEST_SENTENCE: Final = 4000
+"""Characters of an error's own sentence; a longer one is cut. Our choice: a peer may say 64 KiB, and more in a frame."""
+
 
 class CartesiaError(Exception):
     """The base of everything this library raises on purpose.
@@ -46,6 +48,22 @@ class CartesiaError(Exception):
 
     retryable: bool = False
     scope: Scope = "request"
+
+    def rewrite(self, rewrite: Callable[[str], str]) -> None:
+        """Rewrite every text of this error, notes included, such as to hide a secret that a server repeated."""
+        self.args = tuple(_sentence(rewrite(said)) if isinstance(said, str) else said for said in self.args)
+        vars(self).update({name: _rewritten(value, rewrite) for name, value in vars(self).items()})
+
+    def rewritten(self, rewrite: Callable[[str], str]) -> Self:
+        """This error anew, with every text in it rewritten."""
+        safe = twin(self)
+        safe.rewrite(rewrite)
+        return safe
+
+    def __reduce__(self) -> tuple[Callable[..., Self], tuple[object, ...], dict[str, object]]:
+        """Rebuild of arguments and attributes, of which notes are one; each copy has a list of notes of its own."""
+        attributes = {name: [*value] if name == "__notes__" else value for name, value in vars(self).items()}
+        return _rebuilt, (type(self), self.args), attributes
 
 
 ErrorT = TypeVar("ErrorT", bound=CartesiaError)
@@ -159,54 +177,26 @@ class ApiError(CartesiaError):
         self.scope: Scope = scope
         self.retryable: bool = status_code in RETRYABLE_STATUSES or status_code >= 500
 
-    def rewritten(self, rewrite: Callable[[str], str]) -> "ApiError":
-        """This error with every text in it rewritten, such as to hide a secret that the server repeated."""
-
-        def optional(text: str | None) -> str | None:
-            return None if text is None else rewrite(text)
-
-        return type(self)(
-            status_code=self.status_code,
-            body=_rewritten(self.body, rewrite),
-            title=optional(self.title),
-            message=optional(self.message),
-            error_code=optional(self.error_code),
-            request_id=optional(self.request_id),
-            doc_url=optional(self.doc_url),
-            retry_after=self.retry_after,
-            context_id=self.context_id,
-            scope=self.scope,
-        )
-
-    def __reduce__(self) -> tuple[partial["ApiError"], tuple[()]]:
-        """Rebuild by keyword: the default protocol would pass the rendered sentence."""
-        return (
-            partial(
-                type(self),
-                status_code=self.status_code,
-                body=self.body,
-                title=self.title,
-                message=self.message,
-                error_code=self.error_code,
-                request_id=self.request_id,
-                doc_url=self.doc_url,
-                retry_after=self.retry_after,
-                context_id=self.context_id,
-                scope=self.scope,
-            ),
-            (),
-        )
-
 
 def twin(error: ErrorT) -> ErrorT:
     """The same error anew, to be raised elsewhere: its traceback and cause are its own, what it holds is shared."""
-    again = type(error).__new__(type(error), *error.args)
-    again.args = error.args  # those of a system's error are set when it is called
+    again = _rebuilt(type(error), error.args)
     again.__dict__.update(error.__dict__)
     return again
 
 
-def _rewritten(value: JsonValue, rewrite: Callable[[str], str]) -> JsonValue:
+def _rebuilt(kind: type[ErrorT], args: tuple[object, ...]) -> ErrorT:
+    """An error of a kind, whatever its constructor takes."""
+    error = kind.__new__(kind, *args)
+    error.args = args  # those of a system's error are set when it is called
+    return error
+
+
+def _sentence(text: str) -> str:
+    return text if len(text) <= LONGEST_SENTENCE else text[:LONGEST_SENTENCE] + "…"
+
+
+def _rewritten(value: object, rewrite: Callable[[str], str]) -> object:
     match value:
         case str():
             return rewrite(value)

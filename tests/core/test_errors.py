@@ -200,6 +200,49 @@ def test_a_twin(error: CartesiaError) -> None:
     error.__traceback__ = error.__cause__ = error.__context__ = None
 
 
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("error", [each for each, _, _ in SAMPLES], ids=repr)
+def test_notes_survive(error: CartesiaError, protocol: int) -> None:
+    """With every pickle and copy, beside what was set on the instance; the copy's notes are its own."""
+    noted = copy.copy(error)
+    noted.add_note("while greeting")
+    noted.retryable = not error.retryable
+    for again in (pickle.loads(pickle.dumps(noted, protocol)), copy.copy(noted), copy.deepcopy(noted)):
+        assert type(again) is type(error)
+        assert (str(again), again.args, again.__notes__) == (str(error), error.args, ["while greeting"])
+        assert vars(again) == vars(noted)
+        again.add_note("again")
+    assert noted.__notes__ == ["while greeting"]
+    assert not hasattr(error, "__notes__")
+
+
+class Refused(ApiError):
+    """An error of a user's own, with a constructor of its own."""
+
+    def __init__(self) -> None:
+        super().__init__(status_code=400, message="refused")
+
+
+def test_errors_of_ones_own_survive() -> None:
+    """Whatever their constructor takes."""
+    refused = Refused()
+    refused.add_note("note")
+    again = pickle.loads(pickle.dumps(refused))
+    assert (type(again), str(again), again.message, again.__notes__) == (Refused, "400 refused", "refused", ["note"])
+
+
+def test_rewriting_reaches_notes_and_arguments() -> None:
+    """In place, for any error; a sentence without an end is cut, and what is no text stays."""
+    error = RemoteProtocolError("no key here " + "x" * 5000, path="$.key")
+    error.add_note("a key")
+    error.rewrite(lambda text: text.replace("key", "***"))
+    assert str(error) == "no *** here " + "x" * 3988 + "…"
+    assert (error.path, error.__notes__) == ("$.***", ["a ***"])
+    odd = CartesiaError(5, "key")
+    odd.rewrite(lambda text: text.replace("key", "***"))
+    assert odd.args == (5, "***")
+
+
 def test_rewritten_reaches_every_text() -> None:
     """Title, message, ids and the whole body are rewritten; the class, numbers and nothings stay."""
     error = NotFoundError(
