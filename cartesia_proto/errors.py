@@ -34,7 +34,7 @@ RETRYABLE_STATUSES: Final = frozenset({408, 429})
 """Statuses below 500 after which the same request may succeed (protocol section 6.2; design: 408, 429 and 5xx)."""
 
 LONGEST_SENTENCE: Final = 4000
-"""Characters of an error's own sentence; a longer one is cut. Our choice: a peer may say 64 KiB, and more in a frame."""
+"""Characters of an error's own sentence; a longer one is cut. Our choice: a peer may send much more in one frame."""
 
 
 class CartesiaError(Exception):

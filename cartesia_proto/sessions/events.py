@@ -65,13 +65,18 @@ class ContextEnded(CartesiaError):  # noqa: N818 - a state, not a kind of error
     def __init__(self, message: str, event: TerminalEvent) -> None:
         super().__init__(message, event)
         self.event = event
-        if isinstance(event, Failed):  # here, so that copies and pickles have it too
+        if isinstance(event, Failed):
             self.__cause__ = event.error
             self.retryable = event.error.retryable
             self.scope = event.error.scope
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+    def __setstate__(self, state: dict[str, object] | None) -> None:
+        """Set what a pickle or copy kept; a cause is no attribute, and is that of the event again."""
+        super().__setstate__(state)
+        self.__cause__ = self.event.error if isinstance(self.event, Failed) else None
 
 
 @final

@@ -216,7 +216,7 @@ def test_notes_survive(error: CartesiaError, protocol: int) -> None:
     assert not hasattr(error, "__notes__")
 
 
-class Refused(ApiError):
+class RefusedError(ApiError):
     """An error of a user's own, with a constructor of its own."""
 
     def __init__(self) -> None:
@@ -225,10 +225,15 @@ class Refused(ApiError):
 
 def test_errors_of_ones_own_survive() -> None:
     """Whatever their constructor takes."""
-    refused = Refused()
+    refused = RefusedError()
     refused.add_note("note")
     again = pickle.loads(pickle.dumps(refused))
-    assert (type(again), str(again), again.message, again.__notes__) == (Refused, "400 refused", "refused", ["note"])
+    assert (type(again), str(again), again.message, again.__notes__) == (
+        RefusedError,
+        "400 refused",
+        "refused",
+        ["note"],
+    )
 
 
 def test_rewriting_reaches_notes_and_arguments() -> None:
