@@ -95,6 +95,7 @@ class WebSocketLink(Generic[EventT]):
         self._pinged: float | None = None  # when the ping was sent that is unanswered
         self._ping_queued = False
         self._closing_since = now
+        self._taking = False  # events were taken since bytes were received
 
     def _begin(self, deflate: Deflate | None) -> None:
         """Open the link; now it is known what was agreed on."""
@@ -132,6 +133,7 @@ class WebSocketLink(Generic[EventT]):
             LocalProtocolError: there was not so much space.
         """
         self._buffer.filled(count)
+        self._taking = False
         if self._state == "closed":
             self._buffer.clear()
         elif count:
@@ -158,9 +160,11 @@ class WebSocketLink(Generic[EventT]):
         """The next thing the peer said, or None until more bytes arrive; `Rejected` or `Closed` comes once, last.
 
         What came behind it is looked at later, so whatever is sent in answer leaves before the answer to a ping or a
-        close frame that followed.
+        close frame that followed. Where nobody takes events before sending, all is looked at then.
         """
-        self._read_on()
+        if not self._events:
+            self._read_on()
+        self._taking = True
         event = self._events.popleft() if self._events else None
         return TextMessage(event) if isinstance(event, bytes) else event
 
@@ -185,7 +189,7 @@ class WebSocketLink(Generic[EventT]):
     @property
     def has_data_to_send(self) -> bool:
         """Whether `data_to_send` would answer with anything."""
-        self._read_on()
+        self._look_ahead()
         return bool(self._outbox) or (self._state == "open" and bool(self._reader.pongs))
 
     @property
@@ -195,7 +199,7 @@ class WebSocketLink(Generic[EventT]):
 
     def data_to_send(self) -> bytes:
         """Everything queued for the wire since the last call."""
-        self._read_on()
+        self._look_ahead()
         self._queue_pongs()
         data = bytes(self._outbox)
         self._outbox.clear()
@@ -347,14 +351,26 @@ class WebSocketLink(Generic[EventT]):
                 assert_never(ending)
 
     def _read_on(self) -> None:
-        """Look at what stands behind the last event, if that has been taken."""
-        if not self._events and self._state in _READING and self._reader.paused:
+        """Look at what stands behind the last event."""
+        if self._state in _READING and self._reader.paused:
             self._read(self._heard)
 
-    def _lose(self, reason: str, error: TransportError | RemoteProtocolError) -> None:
-        if self._state in _READING:  # what came before is told before
+    def _read_all(self) -> None:
+        """Look at everything."""
+        if self._state in _READING:
             self._reader.untaken = ()
-            self._read(self._heard)
+            self._read_on()
+            self._reader.untaken = self._events
+
+    def _look_ahead(self) -> None:
+        """Look at what bears on what is to be sent."""
+        if not self._events:
+            self._read_on()
+        elif not self._taking:
+            self._read_all()
+
+    def _lose(self, reason: str, error: TransportError | RemoteProtocolError) -> None:
+        self._read_all()  # what came before is told before
         if self._state != "closed":
             self._end(Closed(None, reason, error))
 

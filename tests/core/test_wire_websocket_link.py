@@ -151,13 +151,16 @@ def test_pings_are_answered() -> None:
 def test_answers_keep_the_order_of_what_they_answer() -> None:
     """What follows an event is looked at once the event was taken, and at the latest with the end."""
     client, server = opened()
+    client.send_bytes(b"none")
     client.send_bytes(b"one")
     client.ping(b"two")
     client.close(1000, "", 101.0)
     server.receive_data(client.data_to_send(), 101.0)
+    assert server.next_event() == BinaryMessage(b"none")
     assert not server.has_data_to_send
-    assert server.state == "open"
+    assert not server.has_data_to_send
     assert server.next_event() == BinaryMessage(b"one")
+    assert server.state == "open"
     server.send_bytes(b"one")
     assert server.data_to_send() == b"\x82\x03one" + b"\x8a\x03two" + CLOSE
     client, server = opened()
@@ -167,6 +170,17 @@ def test_answers_keep_the_order_of_what_they_answer() -> None:
     server.receive_eof(101.0)
     assert (server.state, server.data_to_send()) == ("closed", CLOSE)
     assert list(iter(server.next_event, None)) == [TextMessage(b"one"), Closed(1000, "", None)]
+
+
+def test_whoever_takes_no_events_answers_pings_all_the_same() -> None:
+    """What is behind them is looked at when it is time to send."""
+    client, server = opened()
+    client.send_text("one")
+    client.ping(b"two")
+    server.receive_data(client.data_to_send(), 101.0)
+    assert server.has_data_to_send
+    assert server.data_to_send() == b"\x8a\x03two"
+    assert server.next_event() == TextMessage(b"one")
 
 
 def test_whether_there_is_anything_to_send() -> None:
