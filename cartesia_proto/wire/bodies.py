@@ -13,9 +13,13 @@ from cartesia_proto.http import Response
 
 
 def content_coding(head: Response) -> str | None:
-    """The value of Content-Encoding where it is other than ``identity``, else None (RFC 9110 section 8.4)."""
-    coding = (head.headers.get("content-encoding") or "").strip()
-    return coding if coding.lower() not in ("", "identity") else None
+    """The codings of Content-Encoding other than ``identity``, None where there are none (RFC 9110 section 8.4).
+
+    They are a list, over all fields of the name; empty elements do not count (RFC 9110 section 5.6.1.2).
+    """
+    values = ",".join(str(value) for name, value in head.headers if name.lower() == "content-encoding")
+    codings = [coding for element in values.split(",") if (coding := element.strip()).lower() not in ("", "identity")]
+    return ", ".join(codings) or None
 
 
 def check_head(head: Response) -> None:

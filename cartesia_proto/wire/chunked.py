@@ -1,12 +1,14 @@
 """Chunked bodies (RFC 9112 section 7.1), split where they lie: what arrives in many small pieces is handed on as one.
 
-This module knows chunks as servers write them: a size in hexadecimal, the data, a line end. It must not know heads,
-trailers, extensions or states: it takes plain chunks from the front of what arrives, and at the first thing that is
-anything else, the last chunk included, it steps aside for h11, which finds itself at the beginning of a chunk and never
-learns of those that were taken. A property test holds the two equal.
+This module knows the lines of chunks in every form that a recipient must accept: leading zeros, white space before an
+extension, and extensions, which are ignored. It must not know heads or trailers: at the last chunk it ends, and h11,
+which never learns of the chunks before it, is given that one and reads the trailer. A property test holds the two
+equal in what both accept.
 
 Theory of operation. Between the data of two chunks stand a line end, a size and a line end again, which are read in one
-step. So that this holds for the first chunk too, one without data is taken to have come before it.
+step. So that this holds for the first chunk too, one without data is taken to have come before it. A line that has not
+arrived whole is judged as far as it goes, so what cannot become one is refused when that is seen; and it is kept in its
+shortest form, so that judging it again with every byte stays cheap, however long it is.
 """
 
 import re
@@ -15,34 +17,46 @@ from typing import Final, Literal, TypeAlias, final
 _LINE_END: Final = b"\r\n"
 
 _BETWEEN: Final = re.compile(rb"\r\n(?!0+\r)([0-9A-Fa-f]{1,16})\r\n")
-_PART_OF_BETWEEN: Final = re.compile(rb"\r?|\r\n[0-9A-Fa-f]{0,16}\r?")
-"""The end of a chunk and the first line of the next, which is not the last chunk and has no extension; more than 64
-bits of size are for h11 to judge."""
+"""The end of a chunk and the first line of the next, as nearly all are."""
 
-Front: TypeAlias = Literal["incomplete", "other", "malformed"]
-"""What stands at the front once no more can be taken: part of a plain chunk, something that is none, or bytes where the
-line end after a chunk's data has to be."""
+_ANY_BETWEEN: Final = re.compile(rb"\r\n0*([0-9A-Fa-f]{1,16})[ \t]*(?:;[\t -~\x80-\xff]*)?\r\n")
+"""The same with all that may be there, and of the last chunk as well. No chunk has a size of more than 64 bits."""
+
+_PART_OF_BETWEEN: Final = re.compile(
+    rb"\r?|\r\n|\r\n0*(?P<size>[0-9A-Fa-f]{1,16})(?P<more>[ \t]*)(?P<extension>;[\t -~\x80-\xff]*)?(?P<end>\r?)"
+)
+
+Front: TypeAlias = Literal["incomplete", "last", "malformed"]
+"""What stands at the front once no more can be taken: part of a chunk, what follows the first line of the last chunk,
+or what is no chunk."""
 
 
 @final
 class ChunkSplitter:
     """Takes the data out of one chunked body; made when its head has been read.
 
+    Args:
+        limit: bytes that the first line of a chunk may have, with its extensions.
+
     Attributes:
         front: see `Front`; once it is not ``incomplete``, there is nothing more to be taken.
+        fault: in words, what is wrong with what is malformed.
     """
 
-    __slots__ = ("_left", "_rest", "front")
+    __slots__ = ("_dropped", "_left", "_limit", "_rest", "fault", "front")
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int) -> None:
         self.front: Front = "incomplete"
+        self.fault: str = ""
+        self._limit = limit
         self._left = 0  # bytes of the present chunk's data that are still to come,
-        self._rest = _LINE_END  # and if there are none, what was received behind it
+        self._rest = _LINE_END  # and if there are none, what was received behind it, in short;
+        self._dropped = 0  # so many bytes more were received
 
     @property
     def rest(self) -> bytes:
-        """What was received and not taken, from the beginning of a chunk."""
-        return self._rest[len(_LINE_END) :]
+        """What was received behind the first line of the last chunk."""
+        return self._rest
 
     def take(self, received: bytes | bytearray | memoryview) -> bytes:
         """Take what can be understood; answer with the data in it, of however many chunks."""
@@ -53,10 +67,9 @@ class ChunkSplitter:
         start, end, size = 0, self._left, len(view)
         while end < size:
             pieces.append(view[start:end])
-            between = _BETWEEN.match(view, end)
+            between = (None if self._dropped else _BETWEEN.match(view, end)) or self._match(view, end)
             if between is None:
                 self._left = 0
-                self._judge(bytes(view[end:]))
                 break
             start = between.end()
             end = start + int(between[1], 16)
@@ -65,8 +78,37 @@ class ChunkSplitter:
             pieces.append(view[start:])
         return b"".join(pieces)
 
-    def _judge(self, rest: bytes) -> None:
-        """Say what follows a chunk's data, where that is no plain chunk, or not yet."""
-        self._rest = rest
-        if _PART_OF_BETWEEN.fullmatch(rest) is None:
-            self.front = "other" if rest.startswith(_LINE_END) else "malformed"
+    def _match(self, view: memoryview, end: int) -> re.Match[bytes] | None:
+        """What stands between two chunks in an unusual form, or None where it is not whole, or ends the taking."""
+        found = _ANY_BETWEEN.match(view, end)
+        if found is None:
+            self._wait(bytes(view[end:]))
+        elif found.end() - end - len(_LINE_END) + self._dropped > self._limit:
+            self._refuse(f"a chunk header or trailer longer than the limit of {self._limit} bytes")
+        elif int(found[1], 16) == 0:
+            self.front = "last"
+            self._rest = bytes(view[found.end() :])
+        else:
+            self._dropped = 0
+            return found
+        return None
+
+    def _wait(self, part: bytes) -> None:
+        """Keep what is not whole, in its shortest form, unless it cannot become anything."""
+        found = _PART_OF_BETWEEN.fullmatch(part)
+        if found is None:
+            self._refuse("illegal chunk header" if part.startswith(_LINE_END) else "malformed chunk footer")
+            return
+        if found["size"] is None:
+            self._rest = part
+        else:
+            more = b";" if found["extension"] else found["more"][:1]
+            self._rest = _LINE_END + (found["size"].lstrip(b"0") or b"0") + more + found["end"]
+        self._dropped += len(part) - len(self._rest)
+        if len(self._rest) - len(_LINE_END) + self._dropped > self._limit:
+            self._refuse(f"a chunk header or trailer longer than the limit of {self._limit} bytes")
+
+    def _refuse(self, fault: str) -> None:
+        self.front = "malformed"
+        self.fault = fault
+        self._rest = b""

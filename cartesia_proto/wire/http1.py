@@ -86,6 +86,16 @@ class ClientLink(HttpLink[ResponseHead | BodyData | EndOfBody]):
     def __init__(self, timeout: float, limits: Limits) -> None:
         super().__init__(h11.Connection(h11.CLIENT, limits.head), timeout, limits)
         self._method = ""
+        self._ambiguous = False  # two things said where a body ends
+
+    @property
+    def reusable(self) -> bool:
+        """Whether the connection is between two exchanges and good for another.
+
+        Never after a response with both Transfer-Encoding and Content-Length: the former holds, but who thinks of the
+        latter takes the body for another response (RFC 9112 section 6.3).
+        """
+        return super().reusable and not self._ambiguous
 
     @property
     def response_started(self) -> bool:
@@ -138,6 +148,9 @@ class ClientLink(HttpLink[ResponseHead | BodyData | EndOfBody]):
 
     def _received(self, event: h11.Event) -> ResponseHead | BodyData | EndOfBody | None:
         match event:
+            case h11.Response(headers=fields) if _framings(fields) == _FRAMING:
+                self._ambiguous = True
+                return ResponseHead(Response(event.status_code, _headers(fields.raw_items())))
             case h11.Response(status_code=status) | h11.InformationalResponse(status_code=101 as status):
                 return ResponseHead(Response(status, _headers(event.headers.raw_items())))
             case _:
@@ -223,13 +236,25 @@ class ServerLink(HttpLink[RequestHead | BodyData | EndOfBody]):
         """
         self._end("end_response")
 
+    def _is_chunked(self, event: h11.Request | h11.Response) -> bool:
+        """As RFC 9112 section 6.3 has it; h11 has refused every transfer coding but this."""
+        return any(name == b"transfer-encoding" for name, _ in event.headers)
+
     def _received(self, event: h11.Event) -> RequestHead | BodyData | EndOfBody | None:
         if not isinstance(event, h11.Request):
             return _body_event(event)
+        if _framings(event.headers) == _FRAMING:  # as request smuggling has: RFC 9112 section 6.3 lets us refuse it
+            self._fail(self._malformed("a request has both Transfer-Encoding and Content-Length"))
+            return None
         if self._connection.they_are_waiting_for_100_continue:
             self._queue(h11.InformationalResponse(status_code=100, headers=[]))
         self._method = event.method.decode("ascii")
         return RequestHead(self._method, event.target.decode("ascii"), _headers(event.headers.raw_items()))
+
+
+def _framings(fields: Iterable[tuple[bytes, bytes]]) -> frozenset[str]:
+    """Which headers say where a body ends; h11 has made names lower-case."""
+    return _FRAMING.intersection(name.decode("ascii") for name, _ in fields)
 
 
 def _body_event(event: h11.Event) -> BodyData | EndOfBody | None:

@@ -12,12 +12,13 @@ Theory of operation. h11 owns the states; this module owns what h11 leaves open:
   any segmentation.
 * h11 is given a head alone, and what comes behind it later, so that a chunked body can be split past h11, for which
   every chunk is several events: services send each event in a chunk of its own. `chunked` says how.
+* A head or trailer goes to h11 line by line, each once it is whole, so that what can be none is refused at once and not
+  waited out: see `heads`.
 * When both sides are done with one exchange, the next cycle begins by itself. Bytes a client did not ask for fail it.
 * h11's own messages may repeat what was received or sent: only the words before the first quotation are passed on.
 """
 
 import math
-import re
 from abc import ABC, abstractmethod
 from collections import deque
 from typing import ClassVar, Final, Generic, Literal, TypeAlias, TypeVar, final
@@ -35,6 +36,7 @@ from cartesia_proto.errors import (
     TransportError,
 )
 from cartesia_proto.wire.chunked import ChunkSplitter
+from cartesia_proto.wire.heads import HeadLines, in_words
 
 State: TypeAlias = Literal["idle", "request", "response", "body", "switched", "closed", "failed"]
 """Where an exchange stands, seen from either side: between two exchanges; the request is under way; its response is
@@ -48,11 +50,7 @@ BUSY: Final = 256 * 1024
 """Bytes that are offered to a peer that fills what it is given, here and on a WebSocket (`frames`). Waking up and
 reading cost the same however much there is, so more at once costs less for each byte; asyncio itself reads no more."""
 
-_QUOTATION: Final = re.compile(r"[:\s]+(?:bytearray\()?b?['\"]")
-_BLANK_LINE: Final = re.compile(rb"\n\r?\n")
-"""The end of a head; a lone line feed is a line end as well (RFC 9112 section 2.2)."""
-
-_START_LINE: Final = re.compile(r"(?:illegal|no) (?:request|response|status) line.*")
+_LAST_CHUNK: Final = b"0\r\n"  # its first line
 
 
 @final
@@ -61,11 +59,6 @@ class LinkFailed:
     """The peer can be read no further; the last event of a link. The connection must be closed."""
 
     error: TransportError | RemoteProtocolError
-
-
-def _in_words(error: h11.RemoteProtocolError) -> str:
-    """What h11 found, without what it quotes; which words it has for a bad first line depends on how that was cut."""
-    return _START_LINE.sub("an illegal start line", _QUOTATION.split(str(error), maxsplit=1)[0])
 
 
 EventT = TypeVar("EventT")
@@ -92,7 +85,7 @@ class HttpLink(ABC, Generic[EventT]):
         self._backlog = bytearray()  # received, not yet given to h11
         self._unparsed = 0  # bytes given to h11 since its last event
         self._parsed = False  # an event came out of h11 since _unparsed was counted
-        self._fed = b""  # the last bytes of a head given to h11, which may be part of a blank line
+        self._lines = HeadLines(request=connection.our_role is h11.SERVER)
         self._chunks: ChunkSplitter | None = None  # while it takes the body past h11
         self._eof = False
         self._eof_told = False
@@ -100,6 +93,7 @@ class HttpLink(ABC, Generic[EventT]):
         self._failed = False
         self._started = False  # a byte of the present message has arrived
         self._in_body = False
+        self._in_trailer = False
         self._body_bytes = 0
         self._declared = 0  # bytes of the body being sent, where its length was declared
         self._progress = 0.0
@@ -307,7 +301,7 @@ class HttpLink(ABC, Generic[EventT]):
             try:
                 event = self._connection.next_event()
             except h11.RemoteProtocolError as error:
-                self._fail(self._cut() if self._eof_told else self._malformed(_in_words(error)))
+                self._fail(self._cut() if self._eof_told else self._malformed(in_words(error)))
                 return
             if isinstance(event, h11.Event):
                 self._handle(event)
@@ -337,13 +331,17 @@ class HttpLink(ABC, Generic[EventT]):
             part = "chunk header or trailer" if self._in_body else "head"
             self._fail(self._malformed(f"a {part} longer than the limit of {self._limit} bytes"))
         elif self._backlog:
-            piece = bytes(self._backlog[: min(room, self._rest_of_head())])
+            if self._connection.their_state is h11.DONE:  # it is the next message's, whose turn has not come
+                return False
+            in_lines = self._in_trailer or not self._in_body
+            belonging = self._lines.measure(self._backlog[:room]) if in_lines else room
+            piece = bytes(self._backlog[:belonging])
             del self._backlog[: len(piece)]
-            self._fed = (self._fed + piece)[-2:]
             self._unparsed += len(piece)
-            self._connection.receive_data(piece)
+            self._give(self._lines.take(piece) if in_lines else piece)
         elif self._eof and not self._eof_told:
             self._eof_told = True
+            self._give(self._lines.flush())
             if self._broken and self._connection.their_state is h11.SEND_BODY:
                 self._fail(self._cut())
             else:
@@ -352,13 +350,15 @@ class HttpLink(ABC, Generic[EventT]):
             return False
         return True
 
-    def _rest_of_head(self) -> int:
-        """How far the backlog belongs to a head: what comes behind one may not be for h11. In a body, all of it."""
-        found = None if self._in_body else _BLANK_LINE.search(self._fed + self._backlog)
-        return len(self._backlog) if found is None else found.end() - len(self._fed)
+    def _give(self, data: bytes) -> None:
+        """Give h11 bytes, if any: none would be the end of the input."""
+        if self._lines.fault:
+            self._fail(self._malformed(self._lines.fault))
+        elif data:
+            self._connection.receive_data(data)
 
     def _split(self, chunks: ChunkSplitter, received: bytes | bytearray | memoryview) -> None:
-        """Take plain chunks past h11, and leave what stands behind them to it."""
+        """Take chunks past h11, and leave the last one and the trailer to it."""
         data = chunks.take(received)
         if data:
             self._handle(h11.Data(data=data))
@@ -366,22 +366,26 @@ class HttpLink(ABC, Generic[EventT]):
             return
         self._chunks = None
         if chunks.front == "malformed":
-            self._fail(self._malformed("malformed chunk footer"))  # in h11's words
-        else:
-            self._backlog += chunks.rest  # h11 believes to be where a chunk begins: it judges what stands there
+            self._fail(self._malformed(chunks.fault))
+        elif chunks.front == "last":
+            self._give(_LAST_CHUNK)
+            self._lines.begin(start_line=False)
+            self._in_trailer = True
+            self._backlog += chunks.rest
 
     def _handle(self, event: h11.Event) -> None:
         # Interim responses do not reset the count: however many there are, the limit holds for all of them together.
         self._parsed = self._parsed or not isinstance(event, h11.InformationalResponse)
-        self._fed = b""  # what was given belongs to something else than what will be
+        self._lines.begin(start_line=True)
         if isinstance(event, h11.Request | h11.Response):
             self._in_body = True
             self._body_bytes = 0
             if self._is_chunked(event) and not self._connection.trailing_data[0]:
-                self._chunks = ChunkSplitter()
+                self._chunks = ChunkSplitter(self._limit)
         elif isinstance(event, h11.Data):
             self._body_bytes += len(event.data)
         elif isinstance(event, h11.EndOfMessage):
+            self._in_trailer = False
             self._let_go_of_space()
         meaning = self._received(event)
         if meaning is not None:

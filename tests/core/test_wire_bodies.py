@@ -41,7 +41,7 @@ def test_an_error_over_its_limit_is_cut() -> None:
     assert collector.finish() == Response(503, body=b"0123456789")
 
 
-@pytest.mark.parametrize("coding", ["identity", "Identity ", ""])
+@pytest.mark.parametrize("coding", ["identity", "Identity ", "", ",", "identity,", " , Identity ,, identity"])
 def test_identity_is_no_coding(coding: str) -> None:
     """A body that says it is not compressed is accepted."""
     assert content_coding(coded(200, coding)) is None
@@ -55,6 +55,12 @@ def test_a_compressed_success_is_refused() -> None:
     with pytest.raises(RemoteProtocolError) as caught:
         BodyCollector(coded(206, "x" * 1000), 10, 10)
     assert len(str(caught.value)) < 200
+
+
+def test_every_coding_counts() -> None:
+    """Codings are a list, which may be spread over several fields."""
+    spread = Headers.received([("Content-Encoding", "identity"), ("content-encoding", ", br ,gzip")])
+    assert content_coding(Response(200, spread)) == "br, gzip"
 
 
 def test_a_compressed_error_keeps_its_status() -> None:

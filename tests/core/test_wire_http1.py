@@ -308,6 +308,51 @@ def test_a_request_broken_in_its_body_is_answered() -> None:
     assert not link.reusable
 
 
+def test_a_response_that_says_two_lengths_is_the_last() -> None:
+    """The chunks hold, and the connection is not used again (RFC 9112 section 6.3)."""
+    both = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n0\r\n\r\n"
+    link = ClientLink(10.0, Limits())
+    link.send(Request("GET", URL, Headers()), 0.0)
+    link.receive_data(both, 0.0)
+    assert list(iter(link.next_event, None))[1:] == [BodyData(b"he"), EndOfBody()]
+    assert not link.reusable
+
+
+def test_a_request_that_says_two_lengths_is_refused() -> None:
+    """It may be meant to be read as two requests."""
+    link = serving(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+    (failed,) = heard(link)
+    assert isinstance(failed, LinkFailed)
+    assert "both Transfer-Encoding and Content-Length" in str(failed.error)
+    link.send(Response(400))
+    assert b"Connection: close" in link.data_to_send()
+
+
+@pytest.mark.parametrize("step", [1, 1000])
+def test_a_server_reads_what_clients_may_write(step: int) -> None:
+    """An empty line before a request, chunks with extensions, a trailer; and the next request behind it."""
+    link = ServerLink(10.0, Limits())
+    once = (
+        b"\r\nPOST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked,\r\n\r\n"
+        b"5 ;a=b\r\nhello\r\n1\r\n!\r\n0\r\nX: y\r\n\r\n"
+    )
+    for _ in range(2):
+        for start in range(0, len(once), step):
+            link.receive_data(once[start : start + step], 0.0)
+        head, *body, end = heard(link)
+        assert isinstance(head, RequestHead)
+        assert b"".join(event.data for event in body if isinstance(event, BodyData)) == b"hello!"
+        assert end == EndOfBody()
+        link.send(Response(200))
+        assert link.reusable
+
+
+def test_a_server_refuses_nonsense_at_once() -> None:
+    """What can be no request is not waited for; TLS on a port without it is the most frequent."""
+    for nonsense in (b"\x16\x03\x01", b"\r\n\r\n", b"GET / HTTP/1.1\r\nX : y\r\n"):
+        assert isinstance(heard(serving(nonsense))[-1], LinkFailed)
+
+
 def test_a_server_switches_protocols() -> None:
     """Only for a request that asks for it, and once; what the client sent behind it is kept."""
     plain = serving(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")

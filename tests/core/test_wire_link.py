@@ -25,6 +25,8 @@ from cartesia_proto.wire.http1 import (
     ServerLink,
 )
 from cartesia_proto.wire.link import BUSY, SPACE, LinkFailed
+from cartesia_proto.wire.proxy import Proxy
+from cartesia_proto.wire.tunnel import ConnectLink, Tunnelled
 
 GET = Request("GET", "http://api.test/x", Headers([("Authorization", "Bearer canary")]))
 POST = Request("POST", "http://api.test/x", Headers(), b"hello")
@@ -300,6 +302,68 @@ def test_nonsense_is_a_remote_protocol_error(sent: bytes, said: str) -> None:
     assert error.scope == "connection"
     assert said in str(error)
     assert "\\" not in str(error)
+
+
+@pytest.mark.parametrize("step", [1, 10_000])
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "an illegal start line"),
+        (b"220 smtp.test ESMTP", "an illegal start line"),
+        (b"HTTP/1.1  200 OK", "an illegal start line"),
+        (b"HTTP/1.1 200 OK\r\nX : y\r\n", "illegal header line"),
+        (b"HTTP/1.1 103 Early\r\n\r\nHTTP/1.1 200 OK\r\nno field\r\n", "illegal header line"),
+        (b"HTTP/1.1 200 OK\r\n" + b"a:\r\n" * 1000, "more lines in a head or trailer than the limit of 1000"),
+        (CHUNKED + b"5\n", "illegal chunk header"),
+        (CHUNKED + b"0x", "illegal chunk header"),
+        (CHUNKED + b"2;a\n", "illegal chunk header"),
+        (CHUNKED + b"2\r\nhe\r\n-1", "illegal chunk header"),
+        (CHUNKED + b"2\r\nhe\n", "malformed chunk footer"),
+        (CHUNKED + b"2\r\nhe\r\n0\r\nno field\r\n", "illegal header line"),
+        (CHUNKED + b"0\r\n" + b"a:\r\n" * 1001, "more lines in a head or trailer than the limit of 1000"),
+    ],
+)
+def test_nonsense_is_not_waited_out(sent: bytes, said: str, step: int) -> None:
+    """What can become no response is refused when it is seen, with nothing behind it and no end of the input."""
+    link = asked()
+    for start in range(0, len(sent), step):
+        link.receive_data(sent[start : start + step], 101.0)
+    assert said in str(failure(link))
+
+
+@pytest.mark.parametrize("step", [1, 10_000])
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"HTTP/1.1 200\r\nContent-Length: 5\r\n\r\nhello",
+        b"HTTP/1.1 200 \nContent-Length: 5\n\nhello",
+        b"HTTP/1.1 200 OK\r\nContent-Length:\t 5 , 5\r\ncontent-length: 5\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\nContent-Length:\r\n 5\r\n\r\nhello",
+        b"HTTP/1.1 100\r\n\r\nHTTP/1.1 103 Early\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: , chunked,\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nConnection: ,keep-alive,\r\nContent-Length: 5\r\n\r\nhello",
+        CHUNKED + b'00000000000000000000000000000005 \t; a="b;c" ; d\r\nhello\r\n000;e\r\nX: y\n z\r\n\r\n',
+    ],
+)
+def test_legacy_forms(sent: bytes, step: int) -> None:
+    """What a recipient must accept is accepted, and the connection is good for another request."""
+    link = asked()
+    for start in range(0, len(sent), step):
+        link.receive_data(sent[start : start + step], 101.0)
+    received = events(link)
+    assert isinstance(received[0], ResponseHead)
+    body = b"".join(event.data for event in received[1:-1] if isinstance(event, BodyData))
+    assert (body, received[-1]) == (b"hello", EndOfBody())
+    assert link.reusable
+
+
+def test_a_tunnel_has_no_body() -> None:
+    """What a proxy says of a body in its answer to CONNECT does not count (RFC 9110 section 9.3.6)."""
+    link = ConnectLink(Proxy("proxy.test", 1), "api.test", 443, 10.0, Limits(), 0.0)
+    link.receive_data(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", 0.0)
+    assert link.next_event() == Tunnelled()
+    assert link.state == "switched"
 
 
 def test_nonsense_is_found_before_the_end_of_input() -> None:
