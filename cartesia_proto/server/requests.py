@@ -16,7 +16,7 @@ from cartesia_proto.server.auth import authorize
 from cartesia_proto.server.bodies import ReceivedForm, read_form, read_json
 from cartesia_proto.server.fields import Fields, Texts
 from cartesia_proto.server.problems import Problem
-from cartesia_proto.server.routing import WEBSOCKET_PATH, Endpoint, RouteMatch, find_route, query_pairs
+from cartesia_proto.server.routing import WEBSOCKET_PATH, Endpoint, RouteMatch, find_route, query_pairs, split_target
 from cartesia_proto.server.speech_requests import (
     SpeechRequest,
     read_bytes_request,
@@ -106,7 +106,7 @@ def receive_request(head: RequestHead, body: bytes, accepts: Callable[[Credentia
 
 def _asked_version(head: RequestHead) -> str | None:
     """What the header says; for a WebSocket the query wins (protocol section 1.4)."""
-    path, _, query = head.target.partition("?")
+    path, query = split_target(head.target)
     in_query = Texts(query_pairs(query)).text(VERSION_PARAMETER) if path.rstrip("/") == WEBSOCKET_PATH else None
     return head.headers.get(VERSION_HEADER) if in_query is None else in_query
 

@@ -39,6 +39,8 @@ class Endpoint(Enum):
 WEBSOCKET_PATH: Final = "/tts/websocket"
 """Protocol section 4."""
 
+_ORIGIN: Final = re.compile(r"\Ahttps?://[^/?]*", re.IGNORECASE)
+
 
 def _segments(path: str) -> tuple[str, ...]:
     return tuple(path.split("/")[1:])
@@ -93,6 +95,12 @@ class RouteMatch:
     query: tuple[tuple[str, str], ...] = field(repr=False)
 
 
+def split_target(target: str) -> tuple[str, str]:
+    """Path and query of a request's target, which may be a whole URL (RFC 9112 section 3.2.2 has it accepted)."""
+    path, _, query = _ORIGIN.sub("", target).partition("?")
+    return path or "/", query
+
+
 def find_route(method: str, target: str, version: str) -> RouteMatch:
     """The endpoint of a request line under a version; one trailing slash is ignored (protocol section 2.0).
 
@@ -100,7 +108,7 @@ def find_route(method: str, target: str, version: str) -> RouteMatch:
         Problem: 404; there is no such path, or not under this version. 405; it has other methods. 400; an escape in it
             is broken.
     """
-    path, _, query = target.partition("?")
+    path, query = split_target(target)
     segments = tuple(_decoded(segment) for segment in _segments(path))
     if len(segments) > 1 and not segments[-1]:
         segments = segments[:-1]

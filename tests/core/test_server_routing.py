@@ -82,6 +82,15 @@ def test_a_broken_escape_is_a_bad_request(target: str, said: str) -> None:
     assert refused.value.status == 400
 
 
+@pytest.mark.parametrize("origin", ["http://api.test", "HTTPS://api.test:443", "http://[::1]:80"])
+def test_the_target_may_be_a_whole_url(origin: str) -> None:
+    """As a client writes it to a proxy, and may write it to any server (RFC 9112 section 3.2.2)."""
+    found = find_route("GET", f"{origin}/voices/a?expand[]=b", NEWEST)
+    assert found == RouteMatch(Endpoint.GET_VOICE, ("a",), (("expand[]", "b"),))
+    assert find_route("GET", origin, NEWEST) == find_route("GET", "/", NEWEST)
+    assert find_route("GET", f"{origin}?a=b", NEWEST) == find_route("GET", "/?a=b", NEWEST)
+
+
 def test_the_query_is_not_shown() -> None:
     """It may carry a secret."""
     assert "canary" not in repr(find_route("GET", "/voices?api_key=canary", NEWEST))

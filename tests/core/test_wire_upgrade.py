@@ -96,6 +96,23 @@ def test_a_yes() -> None:
     assert (outcome.response.status, outcome.deflate, outcome.trailing) == (101, None, b"\x81\x00")
 
 
+def test_a_yes_in_lists() -> None:
+    """Tokens may be spread over fields and have empty elements between them; a parameter may be quoted."""
+    upgrade = ("Upgrade", ", WEBSOCKET ,")
+    connection = (("Connection", ", keep-alive"), ("connection", "Upgrade ,,"))
+    extensions = ("Sec-WebSocket-Extensions", ', permessage-deflate ;server_max_window_bits = "12",')
+    outcome = answered(asking(deflate=True), upgrade, *connection, ACCEPT, extensions)
+    assert isinstance(outcome, Agreement)
+    assert outcome.deflate is not None
+
+
+def test_nonsense_is_no_answer_and_not_waited_out() -> None:
+    """What can be no HTTP ends the handshake when it is seen."""
+    outcome = asking().receive_data(b"SSH-2.0-OpenSSH_9.6\r\n", 1.0)
+    assert isinstance(outcome, Failure)
+    assert isinstance(outcome.error, RemoteProtocolError)
+
+
 def test_a_yes_in_pieces() -> None:
     """Nothing is decided before the head is whole; interim responses are no refusals."""
     handshake = asking()
