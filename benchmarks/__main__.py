@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from benchmarks import body, core, imports, paced, readme, request_path, sse, websocket
+from benchmarks import body, core, hostile, imports, paced, readme, request_path, sse, websocket
 from benchmarks.reporting import read_json
 from benchmarks.running import RESULTS, Run, draw_all, finish, parser, run_all, settings
 from benchmarks.targets import targets_table
@@ -26,6 +26,7 @@ RUNS: Final[dict[str, Run]] = {
     "core": core.run,
     "request_path": request_path.run,
     "imports": imports.run,
+    "hostile": hostile.run,
 }
 
 

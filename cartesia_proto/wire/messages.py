@@ -85,7 +85,7 @@ class MessageReader:
         tell: called with every other message, once it is whole.
         untaken: what was told and is to be taken before anything that follows is looked at.
         paused: `read` stopped for that reason.
-        pongs: the answers to pings, as frames, until the link takes them away.
+        pongs: the first answers to pings, as frames, until `take_pongs`.
     """
 
     def __init__(
@@ -98,6 +98,7 @@ class MessageReader:
         fast_lane: bool,
     ) -> None:
         self.pongs: deque[bytes] = deque()
+        self._last_ping: heard.Ping | None = None  # of more than can be answered
         self.untaken: Sized = ()
         self.paused = False
         self._connection = connection
@@ -111,6 +112,15 @@ class MessageReader:
         self._dropping = False
         self._message = bytearray()
         self._ending: Ending | None = None
+
+    def take_pongs(self) -> bytes:
+        """Take the pongs that are to be sent, as frames; of more than `MOST_PONGS` the last alone."""
+        pongs, last = b"".join(self.pongs), self._last_ping
+        self.pongs.clear()
+        self._last_ping = None
+        if last is None or self._connection.state is not ConnectionState.OPEN:
+            return pongs
+        return self._connection.send(last.response())
 
     def drop_messages(self) -> None:
         """Tell no more messages: we have closed, and await the peer's close frame alone."""
@@ -186,9 +196,10 @@ class MessageReader:
     def _take_ping(self, ping: heard.Ping) -> None:
         """Answer at once: behind a close frame wsproto would not. After ours nothing is answered."""
         if self._connection.state is ConnectionState.OPEN:
-            if len(self.pongs) == MOST_PONGS:
-                self.pongs = deque(maxlen=1)  # until the link takes it
-            self.pongs.append(self._connection.send(ping.response()))
+            if len(self.pongs) < MOST_PONGS:
+                self.pongs.append(self._connection.send(ping.response()))
+            else:
+                self._last_ping = ping
 
     def _take_close(self, event: heard.CloseConnection) -> None:
         code, words = int(event.code), event.reason or ""

@@ -324,8 +324,7 @@ class WebSocketLink(Generic[EventT]):
 
     def _queue_pongs(self) -> None:
         if self._state == "open" and self._reader.pongs:
-            pongs, self._reader.pongs = self._reader.pongs, deque()
-            self._outbox += b"".join(pongs)
+            self._outbox += self._reader.take_pongs()
 
     # Receiving.
 

@@ -266,6 +266,7 @@ def test_violations(stage: Stage, frame: bytes, code: int) -> None:
             assert isinstance(error, ConnectionLost)
             assert error.code == code
         assert stage.listen(ws.send("Hello", context_id="c")).audio == b"c1"
+    server.wait_until_left()
     assert codes == [code]
 
 
