@@ -142,6 +142,11 @@ class TTSConversation:
         return self.session.lost is not None
 
     @property
+    def unread(self) -> bool:
+        """Whether enough was taken for one turn: let others have theirs, call ``received(0, now)``, then read on."""
+        return self.link.unread
+
+    @property
     def idle(self) -> bool:
         """Whether no context is open."""
         self._forget_abandoned()
@@ -243,13 +248,13 @@ class TTSConversation:
     # What the transport tells.
 
     def received(self, count: int, now: float) -> set[str]:
-        """Note that so many bytes were received into ``link.receive_space()``."""
+        """Note that so many bytes were received into ``link.receive_space()``; with none, go on where `unread`."""
         self._now = now
         self.link.received(count, now)
         return self._drain(now)
 
     def receive_data(self, data: bytes | bytearray | memoryview, now: float) -> set[str]:
-        """Take bytes that were received elsewhere: `received`, with a copy."""
+        """Take bytes that were received elsewhere: `received`, with a copy, and all at once."""
         self._now = now
         self.link.receive_data(data, now)
         return self._drain(now)

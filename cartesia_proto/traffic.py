@@ -5,10 +5,13 @@ clocks, nor how one waits: a transport moves the bytes, `waiters` says who does 
 """
 
 import math
-from typing import final
+from typing import Final, final
 
 from cartesia_proto.conversation import CLOSING_SECONDS, TTSConversation
 from cartesia_proto.waiters import NO_CONTEXT, Waiters
+
+READS: Final = 16
+"""How often at most a socket is read in one turn: at 256 KiB each that is some milliseconds. Our choice."""
 
 
 @final
@@ -34,7 +37,7 @@ class Traffic:
         self._queued = 0
         self._sent = 0
         self._backlog = False
-        self._write_due = math.inf
+        self._reads = 0  # in this turn
         self._close_due = math.inf
         self.note(conversation.received(0, now))  # what came with the handshake
 
@@ -56,7 +59,7 @@ class Traffic:
         self.unsent += queued
         self._queued += len(queued)
         if self.unsent:
-            self._write_due = min(self._write_due, now + self._timeout)
+            link.data_waits(now + self._timeout)
         return self._queued
 
     def sent(self, count: int, now: float) -> None:
@@ -65,9 +68,12 @@ class Traffic:
         self._sent += count
         if self._backlog:  # otherwise nobody has begun to wait for these
             self.note({NO_CONTEXT})
-        self._write_due = now + self._timeout if self.unsent else math.inf
-        if not self.unsent:
-            self.conversation.link.data_sent(now)
+        link = self.conversation.link
+        if self.unsent:
+            link.data_waits(now + self._timeout, moved=True)
+        else:
+            link.data_sent(now)
+            self.queue(now)  # the pongs that were left there
 
     def has_left(self, count: int) -> bool:
         """Whether so many bytes have left in all, or never will."""
@@ -77,10 +83,23 @@ class Traffic:
         """Note that so many bytes were received into ``link.receive_space()``; none are the end of the input."""
         self.note(self.conversation.received(count, now) if count else self.conversation.receive_eof(now))
 
+    def go_on(self, now: float) -> bool:
+        """Take more of what was received, if not all of it was taken; whether that was so: then nothing is read."""
+        self._reads += 1
+        if not self.conversation.unread:
+            return False
+        self.note(self.conversation.received(0, now))
+        return True
+
+    def turn_is_long(self) -> bool:
+        """Whether whoever reads is to let others have their turn; asked before each read, and once in a turn."""
+        is_long = self._reads >= READS or self.conversation.unread
+        self._reads = 0 if is_long else self._reads
+        return is_long
+
     def fail(self, now: float) -> None:
         """Give the connection up: bytes do not leave, or nobody waits for its proper end."""
         self.unsent.clear()
-        self._write_due = math.inf
         self.note(self.conversation.send_failed(now))
 
     def close(self, now: float) -> None:
@@ -102,14 +121,16 @@ class Traffic:
     def due(self) -> float:
         """When `handle_due` wants to be called, in monotonic seconds; ``math.inf`` for never."""
         due = self.conversation.deadline()
-        return min(math.inf if due is None else due, self._write_due, self._close_due)
+        return min(math.inf if due is None else due, self._close_due)
 
     def handle_due(self, now: float) -> None:
         """Do what is due. Read what is readable first."""
-        if now >= min(self._write_due, self._close_due):
+        if now >= self._close_due:
             self.fail(now)
         else:
             self.note(self.conversation.handle_deadline(now))
+        if self.over:
+            self.unsent.clear()
 
     # News.
 

@@ -32,9 +32,9 @@ KEPT: Final = 1024 * 1024
 LONGEST_HEADER: Final = 14
 """Two bytes, eight of extended length, four of mask (RFC 6455 section 5.2)."""
 
-Front: TypeAlias = Literal["incomplete", "other", "not utf-8"]
+Front: TypeAlias = Literal["incomplete", "other", "not utf-8", "unread"]
 """What stands at the front of the buffer when the fast lane ends: a frame that may yet become one for it, one that is
-none for it, or one whose text is no UTF-8."""
+none for it, one whose text is no UTF-8, or anything, where as many frames were taken as may be."""
 
 Place: TypeAlias = tuple[int, int]
 """Where a text lies in a buffer: from the first of its bytes to the one behind its last."""
@@ -44,6 +44,17 @@ InPlace: TypeAlias = Callable[[bytearray, memoryview, list[Place], int], int]
 
 It answers with the first place whose text it did not read, which is then told as a copy; the number of places if there
 is none. What it read is UTF-8. It keeps neither buffer nor view."""
+
+UNBOUNDED: Final = 1 << 62
+"""More frames than anybody sends."""
+
+CONTINUATION: Final = 0x00
+PING: Final = 0x89
+PONG: Final = 0x8A
+"""First bytes of frames: a part of a message that does not end it, and control frames (RFC 6455 section 5.2)."""
+
+_LONGEST_CONTROL: Final = 125
+"""Bytes of a control frame's payload (RFC 6455 section 5.5)."""
 
 AT_ONCE: Final = 64
 """How many texts are found before they are read, so that a buffer full of tiny ones does not cost much more than
@@ -93,11 +104,16 @@ class FrameBuffer:
 
     Args:
         limit: the longest payload in bytes that is waited for; whoever takes frames refuses longer ones.
+
+    Attributes:
+        budget: how many more frames may be taken, about; whoever takes them sets it, and takes no more than `AT_ONCE`
+            beyond it.
     """
 
-    __slots__ = ("_brimful", "_buffer", "_end", "_limit", "_start", "_view")
+    __slots__ = ("_brimful", "_buffer", "_end", "_limit", "_start", "_view", "budget")
 
     def __init__(self, limit: int) -> None:
+        self.budget: int = UNBOUNDED
         self._limit = limit
         self._buffer = bytearray(CAPACITY)
         self._view = memoryview(self._buffer)
@@ -156,10 +172,13 @@ class FrameBuffer:
         """
         while True:
             places, front = self._find_texts()
+            self.budget -= len(places)
             if not self._hand_over(places, read, tell):
                 return "not utf-8"
             if len(places) < AT_ONCE:
                 return front
+            if self.budget <= 0:
+                return "unread"
 
     def _hand_over(self, places: list[Place], read: InPlace, tell: Callable[[bytes], None]) -> bool:
         """Have texts read or told, in order; False if one is no UTF-8."""
@@ -210,6 +229,21 @@ class FrameBuffer:
             places.append((payload, start))
         self._start = start
         return places, front
+
+    def take_trifle(self) -> tuple[int, bytes] | None:
+        """Take a whole ping or pong, or a part of a message without content, unmasked, if one stands at the front.
+
+        Returns:
+            Its first byte and its payload. Whether a part of a message may stand there, the caller knows.
+        """
+        start, first = self._start, -1
+        if self._end - start >= 2:
+            first, size = self._buffer[start : start + 2]
+            if first in {PING, PONG} and size <= min(_LONGEST_CONTROL, self._end - start - 2):
+                return first, self.take(2 + size)[2:]
+            if first == CONTINUATION and not size:
+                return first, self.take(2)[2:]
+        return None
 
     def header(self) -> FrameHeader | None:
         """What the frame at the front says of itself, or None while its header is not whole."""

@@ -10,6 +10,8 @@ Theory of operation.
   waited for, and the payload in slices, so that no second copy of all of it is made.
 * The fast lane takes whole text messages past wsproto. It is open to a client while no fragmented message is open and
   no close was sent or seen. A property test holds it equal to wsproto.
+* Pings, pongs and empty parts of a message, of which a peer can send very many, are taken past wsproto as well: they
+  change nothing in it. And where others share the thread, one turn takes a bounded number of frames (`TURN`).
 * wsproto tells a peer's violation as if the peer had closed, but stays open: that is how the two are told apart.
 * What stands behind a message that was told, but not taken yet, is not looked at: an answer to the message then leaves
   before the answer to a ping, a close frame or a violation that follows it.
@@ -23,7 +25,17 @@ import wsproto.events as heard
 from attrs import frozen
 from wsproto.connection import Connection, ConnectionState
 
-from cartesia_proto.wire.frames import BinaryMessage, FrameBuffer, FrameHeader, InPlace, Place, TextMessage
+from cartesia_proto.wire.frames import (
+    CONTINUATION,
+    PING,
+    UNBOUNDED,
+    BinaryMessage,
+    FrameBuffer,
+    FrameHeader,
+    InPlace,
+    Place,
+    TextMessage,
+)
 from cartesia_proto.wire.link import BUSY
 
 NOT_UTF8: Final = 1007
@@ -33,9 +45,16 @@ TOO_BIG: Final = 1009
 _SLICE: Final = 16 * 1024
 """Bytes fed to wsproto at once; our choice."""
 
-MOST_PONGS: Final = 128
-"""Pongs that may wait; of more, only the last is sent, as RFC 6455 section 5.5.3 allows. Our choice: at most 16 KiB, so
-that a peer who pings and does not read costs no more."""
+TURN: Final = 256
+"""How many frames are taken in one turn, about. Our choice: the dearest cost some 20 microseconds each, so a turn lasts
+a few milliseconds, which nobody hears in audio; a full buffer (`BUSY`) of audio chunks is one turn."""
+
+_FRAME_SIZED: Final = 4 * 1024
+"""So many bytes that a frame inflates to count as one frame more; about an audio chunk."""
+
+MOST_PONGS: Final = 2 * TURN
+"""Pongs that may wait; of more, only the last is sent, as RFC 6455 section 5.5.3 allows. Our choice: at most 66 KiB, so
+that a peer who pings and does not read costs no more, and those of one turn leave before the next where it reads."""
 
 Message: TypeAlias = TextMessage | BinaryMessage
 
@@ -86,6 +105,7 @@ class MessageReader:
         untaken: what was told and is to be taken before anything that follows is looked at.
         paused: `read` stopped for that reason.
         pongs: the first answers to pings, as frames, until `take_pongs`.
+        turn: how many frames `read` takes at most, about.
     """
 
     def __init__(
@@ -99,6 +119,7 @@ class MessageReader:
     ) -> None:
         self.pongs: deque[bytes] = deque()
         self._last_ping: heard.Ping | None = None  # of more than can be answered
+        self.turn: int = UNBOUNDED
         self.untaken: Sized = ()
         self.paused = False
         self._connection = connection
@@ -129,6 +150,7 @@ class MessageReader:
 
     def read(self) -> Ending | None:
         """Tell every message that is whole; answer with what ended them, if anything, after which nothing is read."""
+        self._buffer.budget = self.turn
         while not self._pauses() and self._ending is None:
             if self._fast_lane and self._frame is None and not (self._fragmented or self._dropping):
                 front = self._buffer.take_texts(self.read_in_place, self.tell)
@@ -138,9 +160,28 @@ class MessageReader:
                     self._end(_NOT_UTF8)
                 if self._pauses() or self._ending is not None:
                     break
-            if not (self._take_header() if self._frame is None else self._take_payload(self._frame)):
+            if self.unread:
+                return None
+            self._buffer.budget -= 1
+            if not (self._take_front() if self._frame is None else self._take_payload(self._frame)):
                 return None
         return None if self.paused else self._ending
+
+    @property
+    def unread(self) -> bool:
+        """Whether `read` has taken all that one turn takes, and there may be more."""
+        return self._buffer.budget <= 0 and self._ending is None
+
+    def _take_front(self) -> bool:
+        """Take a trifle whole, or give wsproto the next header; False if that is not whole."""
+        if not self._fast_lane or (trifle := self._buffer.take_trifle()) is None:
+            return self._take_header()
+        first, payload = trifle
+        if first == CONTINUATION and not self._fragmented:
+            self._feed(bytes([CONTINUATION, 0]))  # which is refused
+        elif first == PING:
+            self._take_ping(heard.Ping(payload))
+        return True
 
     def _pauses(self) -> bool:
         self.paused = bool(self.untaken) and len(self._buffer) < BUSY  # behind so much nothing waits
@@ -184,6 +225,7 @@ class MessageReader:
     def _take_piece(self, piece: heard.TextMessage | heard.BytesMessage) -> None:
         """A piece of a message: wsproto tells what it makes of each slice."""
         self._fragmented = not piece.message_finished
+        self._buffer.budget -= len(piece.data) // _FRAME_SIZED
         if self._dropping:
             return
         self._message += piece.data.encode() if isinstance(piece, heard.TextMessage) else piece.data

@@ -3,8 +3,8 @@
 This module knows who may say what when. It must not know the handshake, sockets, nor what a message means. `messages`
 knows what arrives; wsproto makes the frames that leave.
 
-What ends a link is told by one last event, after everything that came before it; nothing is read after it. A peer that
-closes is answered at once, one that broke the protocol is told which way, and neither is waited for.
+What ends a link is told by one last event, after everything that came before it; nothing is read after it. Whoever
+closes is answered at once, whoever breaks the protocol is told how.
 """
 
 import math
@@ -27,7 +27,7 @@ from cartesia_proto.errors import (
 )
 from cartesia_proto.wire.deflate import Deflate
 from cartesia_proto.wire.frames import ROOM, FrameBuffer, InPlace, TextMessage
-from cartesia_proto.wire.messages import Message, MessageReader, PeerClosed, Told, Violation, none_in_place
+from cartesia_proto.wire.messages import TURN, Message, MessageReader, PeerClosed, Told, Violation, none_in_place
 
 CLOSE_TIMEOUT: Final = 10.0
 """Seconds a link that closes waits for the peer's close frame; the default of the `websockets` library."""
@@ -76,7 +76,8 @@ class WebSocketLink(Generic[EventT]):
 
     A shell receives into `receive_space` and says how much with `received`, or hands bytes to `receive_data`; after
     either it empties `next_event`, then writes `data_to_send` and says `data_sent`. Before it calls `handle_deadline`
-    it reads what is readable: a pong that nobody has read yet must not be taken for a missing one.
+    it reads what is readable: a pong that nobody has read yet must not be taken for a missing one. While bytes that
+    `data_to_send` answered wait for the socket, it says so with `data_waits`, and takes no more of them.
     """
 
     _peer: ClassVar[str]
@@ -94,6 +95,7 @@ class WebSocketLink(Generic[EventT]):
         self._heard = now
         self._pinged: float | None = None  # when the ping was sent that is unanswered
         self._ping_queued = False
+        self._write_due = math.inf
         self._closing_since = now
         self._taking = False  # events were taken since bytes were received
 
@@ -127,7 +129,8 @@ class WebSocketLink(Generic[EventT]):
     def received(self, count: int, now: float) -> None:
         """Note that so many bytes were received into `receive_space`; none are no end of input.
 
-        What a peer may send never raises; what it means comes from `next_event`.
+        With none it goes on with what is `unread`. What a peer may send never raises; what it means comes from
+        `next_event`.
 
         Raises:
             LocalProtocolError: there was not so much space.
@@ -136,9 +139,8 @@ class WebSocketLink(Generic[EventT]):
         self._taking = False
         if self._state == "closed":
             self._buffer.clear()
-        elif count:
-            self._heard = now
-            self._pinged = None
+        elif count or self.unread:
+            self._heard, self._pinged = (now, None) if count else (self._heard, self._pinged)
             self._read(now)
 
     def receive_data(self, data: bytes | bytearray | memoryview, now: float) -> None:
@@ -150,28 +152,37 @@ class WebSocketLink(Generic[EventT]):
             space[:count] = rest[:count]
             rest = rest[count:]
             self.received(count, now)
+            while self.unread:
+                self._read(now)
 
     def receive_eof(self, now: float) -> None:
         """Note that the peer will send nothing more. Without a close frame the connection is lost."""
         del now
         self._lose("", ConnectionLost(f"the {self._peer} ended the connection without a closing handshake"))
 
+    @property
+    def unread(self) -> bool:
+        """Whether as many frames were read as one turn takes, and there may be more: then ``received(0)`` goes on.
+
+        So it is only where messages are delivered. Let others have their turn, then go on, and only then read more.
+        """
+        return self._state in _READING and self._reader.unread
+
     def next_event(self) -> EventT | Message | Closed | None:
         """The next thing the peer said, or None until more bytes arrive; `Rejected` or `Closed` comes once, last.
 
-        What came behind it is looked at later, so whatever is sent in answer leaves before the answer to a ping or a
-        close frame that followed. Where nobody takes events before sending, all is looked at then.
+        What came behind it is looked at later, so an answer to it leaves before one to a ping or a close behind it.
         """
-        if not self._events:
-            self._read_on()
         self._taking = True
+        self._look_ahead()
         event = self._events.popleft() if self._events else None
         return TextMessage(event) if isinstance(event, bytes) else event
 
     def deliver_to(self, read: InPlace, take: Callable[[Told], None]) -> None:
         """From now on hand messages over as they arrive, and not to `next_event`.
 
-        All else, the end included, is told by `next_event` as before, after the messages that came before it.
+        All else, the end included, is told by `next_event` as before, after the messages that came before it. What one
+        call hands over is bounded: see `unread`.
 
         Args:
             read: is asked to read texts where they lie. It may send.
@@ -184,7 +195,7 @@ class WebSocketLink(Generic[EventT]):
         if self._state == "handshake":
             self._require("deliver_to")
         if self._state != "closed":
-            self._reader.read_in_place, self._reader.tell = read, take
+            self._reader.read_in_place, self._reader.tell, self._reader.turn = read, take, TURN
 
     @property
     def has_data_to_send(self) -> bool:
@@ -205,8 +216,13 @@ class WebSocketLink(Generic[EventT]):
         self._outbox.clear()
         return data
 
+    def data_waits(self, due: float, *, moved: bool = False) -> None:
+        """Have the link be lost if no byte leaves until then; an earlier time stands, unless some have `moved`."""
+        self._write_due = due if moved else min(self._write_due, due)
+
     def data_sent(self, now: float) -> None:
         """Note that what `data_to_send` answered has left: the wait for a pong counts anew from here."""
+        self._write_due = math.inf
         if self._ping_queued and self._pinged is not None:
             self._pinged = now
         self._ping_queued = False
@@ -224,9 +240,10 @@ class WebSocketLink(Generic[EventT]):
     def _due(self) -> float:
         match self._state:
             case "open":
-                return self._heard + self._interval if self._pinged is None else self._pinged + self._patience
+                silent = self._heard + self._interval if self._pinged is None else self._pinged + self._patience
+                return min(silent, self._write_due)
             case "closing":
-                return self._closing_since + CLOSE_TIMEOUT
+                return min(self._closing_since + CLOSE_TIMEOUT, self._write_due)
             case _:
                 return math.inf
 
@@ -236,7 +253,9 @@ class WebSocketLink(Generic[EventT]):
             self._out_of_time(now)
 
     def _out_of_time(self, now: float) -> None:
-        if self._state == "closing":
+        if now >= self._write_due:
+            self.send_failed()
+        elif self._state == "closing":
             words = f"no close frame from the {self._peer} within {CLOSE_TIMEOUT:g} seconds of ours"
             self._lose(words, TimeoutError(words, scope="connection"))
         elif self._pinged is None:
@@ -349,27 +368,18 @@ class WebSocketLink(Generic[EventT]):
             case _:
                 assert_never(ending)
 
-    def _read_on(self) -> None:
-        """Look at what stands behind the last event."""
-        if self._state in _READING and self._reader.paused:
+    def _look_ahead(self, *, anyway: bool = False) -> None:
+        """Look at what stands behind the last event, where that was taken, or nobody takes any, or anyway."""
+        patient = self._taking and not anyway
+        if self._state in _READING and self._reader.paused and not (patient and self._events):
+            self._reader.untaken = self._events if patient else ()
             self._read(self._heard)
-
-    def _read_all(self) -> None:
-        """Look at everything."""
-        if self._state in _READING:
-            self._reader.untaken = ()
-            self._read_on()
             self._reader.untaken = self._events
 
-    def _look_ahead(self) -> None:
-        """Look at what bears on what is to be sent."""
-        if not self._events:
-            self._read_on()
-        elif not self._taking:
-            self._read_all()
-
     def _lose(self, reason: str, error: TransportError | RemoteProtocolError) -> None:
-        self._read_all()  # what came before is told before
+        self._look_ahead(anyway=True)  # what came before is told before
+        while self.unread:
+            self._read(self._heard)
         if self._state != "closed":
             self._end(Closed(None, reason, error))
 

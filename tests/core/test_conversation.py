@@ -30,6 +30,7 @@ from cartesia_proto.speech import VoiceLike
 from cartesia_proto.testing import half
 from cartesia_proto.wire.frames import TextMessage
 from cartesia_proto.wire.http1 import RequestHead, ServerLink
+from cartesia_proto.wire.link import BUSY
 from cartesia_proto.wire.websocket import ClientWebSocketLink, ServerWebSocketLink
 from cartesia_proto.wire.websocket_link import Closed
 
@@ -91,7 +92,7 @@ class Talk:
         for message in messages:
             self.server.send_text(json.dumps(message))
         data = self.server.data_to_send()
-        space = self.conversation.link.receive_space()
+        space = self.conversation.link.receive_space(len(data))
         space[: len(data)] = data
         return self.conversation.received(len(data), now)
 
@@ -607,3 +608,29 @@ def test_nothing_is_timed() -> None:
 def test_the_default_limit() -> None:
     """As the inboxes have it."""
     assert WebSocketOptions().inbox_limit == INBOX_BYTES
+
+
+def test_turns() -> None:
+    """What arrives at once and is very much is taken in several turns; who reads is told that there is more."""
+    talk = Talk()
+    (context,) = talk.begin("a")
+    woken = talk.said(*[_chunk("a")] * 500)
+    assert (woken, talk.conversation.unread) == ({"a"}, True)
+    assert 0 < len(talk.conversation.take_all(context)) < 500
+    while talk.conversation.unread:
+        assert talk.conversation.received(0, 101.0) == {"a"}
+    assert talk.conversation.take_all(context)[-1] == _audio("a")
+
+
+def test_very_much_in_one_breath_with_the_handshake() -> None:
+    """More than waits unread behind it: no context is open, so it concerns nobody."""
+    link = WebSocketOptions().link(ATTEMPT, Limits(), 100.0)
+    server = _answered(link)
+    for _ in range(2):
+        server.send_text(json.dumps(_chunk("a", bytes(BUSY))))
+        server.send_bytes(json.dumps(_chunk("a", bytes(BUSY))).encode())
+    link.receive_data(server.data_to_send(), 100.0)
+    assert isinstance(handshake_outcome(link), Response)
+    conversation = TTSConversation(Config(), half, link)
+    assert conversation.received(0, 100.0) == set()
+    assert (conversation.over, conversation.unread) == (False, False)

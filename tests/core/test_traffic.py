@@ -19,9 +19,10 @@ from cartesia_proto.sessions.context import TTSContext
 from cartesia_proto.sessions.events import ContextEvent, Failed
 from cartesia_proto.sessions.settings import ContextSettings
 from cartesia_proto.sessions.states import Input
-from cartesia_proto.traffic import Traffic
+from cartesia_proto.traffic import READS, Traffic
 from cartesia_proto.waiters import Waiters, Waiting
 from cartesia_proto.wire.http1 import RequestHead, ServerLink
+from cartesia_proto.wire.messages import TURN
 from cartesia_proto.wire.websocket import ClientWebSocketLink, ServerWebSocketLink
 
 SETTINGS: ContextSettings = {"model_id": "sonic-3", "voice": "v", "output_format": RawFormat("pcm_s16le", 8000)}
@@ -137,6 +138,44 @@ def test_bytes_that_leave_bit_by_bit() -> None:
     ends.send()
     assert traffic.has_left(second)
     assert traffic.unsent == b""
+
+
+def test_a_pong_that_was_left_behind() -> None:
+    """While bytes are stuck it waits in the link; once they have left, it leaves without anybody's help."""
+    ends = Ends()
+    traffic = ends.traffic
+    ends.opened("a")
+    traffic.queue(100.0)
+    stuck = len(traffic.unsent)
+    ends.server.ping()
+    ends.say()
+    traffic.queue(101.0)
+    assert len(traffic.unsent) == stuck
+    ends.send(stuck, 102.0)
+    assert traffic.unsent[:2] == b"\x8a\x80"
+    assert traffic.due() == 102.0 + TIMEOUT
+    ends.send(None, 102.0)
+    assert traffic.due() == 101.0 + PING_INTERVAL
+
+
+def test_turns() -> None:
+    """Whoever reads lets others have their turn after so many reads, or while what was read is too much for one."""
+    ends = Ends()
+    traffic = ends.traffic
+    for _ in range(3):
+        for _ in range(READS):
+            assert not traffic.turn_is_long()
+            assert not traffic.go_on(100.0)
+        assert traffic.turn_is_long()
+    flood = b"\x8a\x00" * 1000
+    traffic.conversation.link.receive_space()[: len(flood)] = flood
+    traffic.received(len(flood), 100.0)
+    turns = 0
+    while traffic.turn_is_long():
+        assert traffic.go_on(100.0)
+        turns += 1
+    assert turns == 1000 // TURN
+    assert not traffic.go_on(100.0)
 
 
 def test_writes_have_a_timeout_for_each_step() -> None:

@@ -202,6 +202,39 @@ def test_what_was_read_in_its_place_is_not_checked_again() -> None:
     assert told == []
 
 
+def test_no_more_texts_are_taken_than_may_be() -> None:
+    """Only about so many; the rest stays for later."""
+    buffer = holding(text_frame(b"x") * 10 * AT_ONCE)
+    told: list[bytes] = []
+    buffer.budget = 3 * AT_ONCE - 1
+    assert buffer.take_texts(none_in_place, told.append) == "unread"
+    assert (len(told), len(buffer), buffer.budget) == (3 * AT_ONCE, 7 * AT_ONCE * 3, -1)
+    buffer.budget = 10 * AT_ONCE
+    assert buffer.take_texts(none_in_place, told.append) == "incomplete"
+    assert len(told) == 10 * AT_ONCE
+
+
+def test_trifles() -> None:
+    """Whole pings, pongs and empty parts, as servers send them; nothing else."""
+    data = b"\x89\x02hi\x00\x00\x8a\x00\x89\x7d" + bytes(125) + b"\x89\x03no"
+    buffer = holding(data)
+    assert [buffer.take_trifle() for _ in range(5)] == [(0x89, b"hi"), (0, b""), (0x8A, b""), (0x89, bytes(125)), None]
+    assert len(buffer) == 4
+    for other in (
+        b"",
+        b"\x89",
+        b"\x89\x80mask",
+        b"\x89\x7e\x00\x7e",
+        b"\x80\x00",
+        b"\x00\x01x",
+        b"\x81\x00",
+        b"\x88\x00",
+    ):
+        buffer = holding(other)
+        assert buffer.take_trifle() is None
+        assert len(buffer) == len(other)
+
+
 # Memory.
 
 

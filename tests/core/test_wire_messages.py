@@ -9,9 +9,18 @@ import wsproto.events as heard
 from wsproto.connection import CLIENT, SERVER, Connection
 
 from cartesia_proto.wire.deflate import MOST_STREAMS, Deflate
-from cartesia_proto.wire.frames import CAPACITY, BinaryMessage, FrameBuffer, TextMessage
+from cartesia_proto.wire.frames import AT_ONCE, CAPACITY, BinaryMessage, FrameBuffer, TextMessage
 from cartesia_proto.wire.link import BUSY
-from cartesia_proto.wire.messages import MOST_PONGS, Ending, Message, MessageReader, PeerClosed, Told, Violation
+from cartesia_proto.wire.messages import (
+    MOST_PONGS,
+    TURN,
+    Ending,
+    Message,
+    MessageReader,
+    PeerClosed,
+    Told,
+    Violation,
+)
 
 LIMIT = 1000
 BOTH = pytest.mark.parametrize("fast_lane", [True, False], ids=["fast", "plain"])
@@ -280,6 +289,54 @@ def test_much_is_looked_at_at_once(fast_lane: bool) -> None:
     assert reading.take(frame(0x82, b"x" * LIMIT) * 1000) is None
     assert 700 < len(reading.messages) < 1000
     assert len(reading.buffer) < BUSY
+
+
+@pytest.mark.parametrize(
+    ("begin", "piece"),
+    [
+        (b"", frame(0x89)),
+        (b"", frame(0x8A, b"x" * 125)),
+        (b"", frame(0x81)),
+        (b"", frame(0x81, b"x" * 200)),
+        (b"", frame(0x82, b"x")),
+        (frame(0x01), frame(0x00)),
+        (frame(0x01), frame(0x00, b"x")),
+        (frame(0x02, b"x"), frame(0x89, b"x") + frame(0x00)),
+        (b"", frame(0x81, b"x") + frame(0x89)),
+    ],
+)
+def test_one_turn_takes_so_many_frames(begin: bytes, piece: bytes) -> None:
+    """However tiny they are, of whatever kind; the rest is taken in as many turns as it needs."""
+    reading = Reading(limit=1_000_000)
+    reading.reader.turn = TURN
+    frames = begin + piece * 5000
+    reading.buffer.space(len(frames))[: len(frames)] = frames
+    reading.buffer.filled(len(frames))
+    turns, left = 0, len(reading.buffer)
+    while left:
+        assert reading.reader.read() is None
+        turns += 1
+        assert left - len(reading.buffer) <= len(begin) + (TURN + AT_ONCE) * len(piece)
+        left = len(reading.buffer)
+        assert reading.reader.unread or not left
+    assert turns >= 5000 // (TURN + AT_ONCE)
+
+
+def test_what_inflates_counts_for_more() -> None:
+    """A turn is bounded by what comes of it, too."""
+    reading = Reading(limit=1 << 20, deflate=True)
+    reading.reader.turn = TURN
+    deflater = zlib.compressobj(wbits=-15)
+    piece = deflater.compress(bytes(400_000)) + deflater.flush(zlib.Z_FULL_FLUSH)
+    assert reading.take(frame(0xC2, piece.removesuffix(b"\x00\x00\xff\xff")) * 20) is None
+    assert 0 < len(reading.messages) <= 4
+    assert reading.reader.unread
+
+
+def test_a_part_of_no_message() -> None:
+    """An empty one too is refused, past the fast lane or not."""
+    for fast_lane in (True, False):
+        assert Reading(fast_lane=fast_lane).take(frame(0x00)) == Violation(1002, "unexpected CONTINUATION")
 
 
 def test_pongs_that_nobody_sends() -> None:

@@ -230,6 +230,38 @@ def test_messages_are_delivered_as_they_are_read() -> None:
     assert [reference() for reference in held] == [None, None]
 
 
+def test_delivering_takes_turns() -> None:
+    """One call hands over a bounded number; what is told in no turn of its own is all told, the end included."""
+    client, server = opened()
+    taken: list[bytes | BinaryMessage] = []
+    client.deliver_to(none_in_place, taken.append)
+    flood = b"\x81\x01x" * 2000 + b"\x89\x00" * 300
+    space = client.receive_space(len(flood))
+    space[: len(flood)] = flood
+    client.received(len(flood), 101.0)
+    assert 0 < len(taken) < 500
+    turns = 0
+    while client.unread:
+        before = len(taken)
+        assert client.next_event() is None
+        client.received(0, 150.0)
+        assert len(taken) - before < 500
+        turns += 1
+    assert (len(taken), turns > 5) == (2000, True)
+    assert client.deadline() == 121.0  # nothing was received since
+    assert len(client.data_to_send()) == 300 * 6
+    client.receive_data(flood, 101.0)  # all at once
+    assert (len(taken), client.unread) == (4000, False)
+    space = client.receive_space(len(flood))
+    space[: len(flood)] = flood
+    client.received(len(flood), 101.0)
+    assert client.unread
+    client.receive_eof(101.0)
+    assert (len(taken), client.unread) == (6000, False)
+    assert type(closed(client).error) is ConnectionLost
+    del server
+
+
 def test_delivering_before_and_after() -> None:
     """Before the handshake it cannot be asked for; after the end there is nothing to be delivered."""
     link = ClientWebSocketLink(REQUEST, timeout=10.0, limits=Limits(), now=100.0)
@@ -290,6 +322,30 @@ def test_silence_is_met_with_a_ping() -> None:
     client.data_sent(150.0)
     assert client.deadline() == 166.0
     assert client_events(client) == [TextMessage(b"")]
+
+
+def test_bytes_that_wait_for_the_socket() -> None:
+    """They have their time, from when some left last; then the connection is lost, open or closing."""
+    client, server = opened()
+    client.send_text("Hello")
+    assert client.data_to_send()
+    client.data_waits(105.0)
+    client.data_waits(106.0)
+    assert client.deadline() == 105.0
+    client.data_waits(107.0, moved=True)
+    assert client.deadline() == 107.0
+    client.handle_deadline(106.0)
+    client.data_sent(106.0)
+    assert client.deadline() == 120.0
+    client.close(1000, "", 106.0)
+    client.data_waits(110.0)
+    client.handle_deadline(110.0)
+    assert closed(client).reason == "bytes could not be sent"
+    client, server = opened()
+    client.data_waits(105.0)
+    client.handle_deadline(105.0)
+    assert type(closed(client).error) is ConnectionLost
+    del server
 
 
 def test_a_peer_that_stays_silent_is_lost() -> None:

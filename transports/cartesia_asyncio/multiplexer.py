@@ -6,8 +6,9 @@ This module knows when bytes move, when time is up and who is woken. It must not
 Theory of operation. There is no task and no write lock. The loop hands over what arrives, straight into the link's
 buffer; a change and its bytes enter the transport in one step, and in their order. While the transport holds bytes it
 could not send yet, more stay in the link, so pongs never pile up. Reading pauses while nobody waits and events do; who
-waits for bytes to leave waits too, as the peer may read only once it is read. One timer runs, and looks when it
-is due whether that has moved; the loop looks at the socket before, so nobody is said to be late before it was read.
+waits for bytes to leave waits too, as the peer may read only once it is read. What arrived and is too much for one turn
+of the loop is taken in several, in which nothing more is read. One timer runs, and looks when it is due whether that
+has moved; the loop looks at the socket before, so nobody is said to be late before it was read.
 """
 
 import asyncio
@@ -63,6 +64,7 @@ class Multiplexer(asyncio.BufferedProtocol):
         self._waiters: dict[object, asyncio.Future[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._full_reads = 0  # so many times there may have been more to be read
+        self._unread = False  # what arrived last is gone on with in the next turn
         self._reading = True  # else it is for the peer to wait
         self._blocked = False  # the transport holds bytes that it could not send yet
 
@@ -81,6 +83,18 @@ class Multiplexer(asyncio.BufferedProtocol):
         """Take what arrived. What takes up less than the least room there is was all there was."""
         self._full_reads += nbytes > TLS_RECORD
         self._follow_up(self._current, self._current.received(nbytes, self.now))
+        if self._current.unread and not self._unread:
+            self._unread = True
+            self._regulate()
+            asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        """Take more of what arrived, now that others have had their turn."""
+        self._unread = False
+        self._full_reads += 1
+        self.buffer_updated(0)
+        if not self._unread:
+            self._regulate()
 
     def eof_received(self) -> None:
         """Note the end."""
@@ -92,12 +106,15 @@ class Multiplexer(asyncio.BufferedProtocol):
         self._act(self._current.receive_eof(self.now))
 
     def pause_writing(self) -> None:
-        """Note that bytes are left in the transport."""
+        """Note that bytes are left in the transport. They have their time, and all that follow before it is empty."""
         self._blocked = True
+        self._current.link.data_waits(self.now + self._config.timeout)
+        self._regulate()
 
     def resume_writing(self) -> None:
         """Note that they have left."""
         self._blocked = False
+        self._current.link.data_waits(math.inf, moved=True)
         self._act(self._waiters)
         if not self._blocked:
             self._current.link.data_sent(self.now)
@@ -256,7 +273,7 @@ class Multiplexer(asyncio.BufferedProtocol):
         What is received moves that away, or to an interval between pings from then; so a read need not look here.
         """
         transport, due = self._connection.transport, self._current.deadline()
-        self._reading = bool(self._waiters) or not self._current.waiting_bytes
+        self._reading = not self._unread and (bool(self._waiters) or not self._current.waiting_bytes)
         transport.resume_reading() if self._reading else transport.pause_reading()
         if due is None or (self._timer is not None and self._timer.when() <= due):
             return

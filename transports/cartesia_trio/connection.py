@@ -41,11 +41,12 @@ class Connection:
     """One connection; made by `open_connection`.
 
     Attributes:
-        unsent: what was taken from the link of a WebSocket, and is the next to be written.
+        unsent: what was taken from the link of a WebSocket, and is the next to be written. Its front is cut off as it
+            leaves, which costs a bytearray nothing.
     """
 
     def __init__(self, stream: trio.abc.Stream, host: str, port: int) -> None:
-        self.unsent: bytes = b""
+        self.unsent: bytearray = bytearray()
         self._stream = stream
         self._raw = stream
         self._held: Callable[[], int] = int  # bytes that TLS holds of a record received in part
@@ -77,6 +78,12 @@ class Connection:
         with _SELECTOR() as selector:
             selector.register(sock, selectors.EVENT_WRITE)
             return bool(selector.select(0))
+
+    async def wait_writable(self) -> None:
+        """Wait until it is `writable`; not at all on a user's own stream, nor once it is closed."""
+        if (sock := self._socket) is not None:
+            with suppress(*BROKEN):
+                await trio.lowlevel.wait_writable(sock)
 
     @property
     def foreign(self) -> bool:

@@ -4,10 +4,10 @@ This module knows when bytes move, when time is up and who is woken. It must not
 
 Theory of operation. There is no task of its own. Of those who wait, one leads: it reads for all, and wakes whom what it
 read concerns. Whoever ceases to wait while nobody leads appoints exactly one other, so that somebody reads while
-anybody waits. Bytes leave under a lock, whose holder sends all there are, under a shield: a cancelled write would break
-the stream for everybody. Who has to wait to write counts among those who wait, for the peer may read no more before it
+anybody waits. One task sends at a time, all that there is, under a shield: a cancelled write would break the stream for
+everybody. Who has to wait to write counts among those who wait, for the peer may read no more before it
 is read from; so a write never waits longer than the connection is kept alive. Who has read sends what came of that only
-as far as the socket takes it at once, and never waits to write.
+as far as the socket takes it at once; what is left leaves while the next one reads, as the socket takes it.
 """
 
 import math
@@ -32,6 +32,7 @@ from cartesia_proto.sessions.events import ContextEnded
 from cartesia_proto.sessions.handshake import connecting
 from cartesia_trio.connection import Connection
 from cartesia_trio.network import Network
+from cartesia_trio.sender import LITTLE, Sender, beside
 
 T = TypeVar("T")
 
@@ -41,34 +42,27 @@ MOMENT: Final = 0.001
 MOST_BYTES: Final = 6 << 20
 """How much at most had arrived before it was read: the largest buffer Linux gives a socket by itself (``tcp_rmem``)."""
 
-LITTLE: Final = 1900
-"""Bytes that a writable socket takes without waiting, with what encryption adds: below BSD's low-water mark of 2048
-(``SO_SNDLOWAT``), and below the third of its buffer that is free where Linux calls one writable. Most messages fit."""
-
 TURNS_OF_A_STREAM: Final = 10
 """How often others have their turn while a user's own stream, of which little is known, is read once; our choice."""
 
 
 @final
-class Multiplexer:
+class Multiplexer(Sender):
     """What joins connections, one after another, to conversations, and both to the tasks that wait.
 
     Whoever changes a conversation calls `_wake`, and sends what there is to send, before anything else is awaited.
     """
 
     def __init__(self, network: Network, config: Config, options: WebSocketOptions) -> None:
-        self._network = network
+        super().__init__(network, config.timeout)
         self._config = config
         self._options = options
-        self._connecting = trio.Lock()
+        self._looks = self._looked = 0  # for a connection: how many have begun, and which of them ended last
+        self._looking: trio.Event | None = None  # for the end of the present one
         self._attempting = trio.CancelScope()  # to connect
         self._awaiting: dict[trio.CancelScope, str] = {}  # who waits for a connection or to write, for which id
         self._failure: tuple[CartesiaError, ...] = ()  # the last one, each time in a tuple of its own
         self._closed = False
-        self._connection: Connection
-        self._conversation: TTSConversation | None = None
-        self._writing = trio.Lock()
-        self._draining = False  # whoever holds the lock sends everything
         self._leader: object = None  # what the task waits for that reads for all
         self._reading = trio.CancelScope()  # of the leader's wait
         self._earliest = 0.0  # when that may end for being late
@@ -208,8 +202,14 @@ class Multiplexer:
         """Read once for all, or do what is due; answers with whom that concerns."""
         self._earliest = trio.current_time() + MOMENT
         count: int | None = None
+        if conversation.unread:  # the rest is for the next turn
+            await trio.lowlevel.checkpoint()
+            return conversation.received(0, trio.current_time())
         with trio.CancelScope(deadline=self._due(conversation)) as self._reading:
-            count = await connection.receive_into(conversation.link.receive_space())
+            step = partial(connection.receive_into, conversation.link.receive_space())
+            if self._has_more_to_send(conversation, connection):
+                step = partial(beside, partial(self._send_as_it_leaves, conversation, connection), step)
+            count = await step()
         now = trio.current_time()
         if count is None:  # nothing came in time, or this task alone was woken
             return conversation.handle_deadline(now) if now >= self._earliest else set()
@@ -226,75 +226,6 @@ class Multiplexer:
             self._in_time = self._received
             return False
         return not connection.readable or self._received - self._in_time >= MOST_BYTES
-
-    async def _follow_up(self, conversation: TTSConversation, connection: Connection) -> None:
-        """Send what was answered to what was read, if that need not be waited for, and close what is over."""
-        if (connection.unsent or conversation.link.has_data_to_send) and not self._writing.locked():
-            self._writing.acquire_nowait()
-            self._draining = connection.foreign
-            try:
-                await self._send_some(conversation, connection)
-            finally:
-                self._draining = False
-                self._writing.release()
-        if conversation.link.state == "closed":
-            await self._network.close(connection)
-
-    async def _flush(self, seconds: float) -> None:
-        """Send everything, or wait for whoever does. If it does not leave in time, the connection is lost."""
-        if self._conversation is None:
-            return
-        try:
-            self._writing.acquire_nowait()  # no cancellation comes between a change and its bytes
-        except trio.WouldBlock:
-            await self._writing.acquire()
-        self._draining = True
-        conversation, connection = self._conversation, self._connection
-        try:
-            while data := connection.unsent + conversation.link.data_to_send():
-                connection.unsent = b""
-                await self._write(conversation, connection, data, seconds)
-        finally:
-            self._draining = False
-            self._writing.release()
-
-    async def _send_some(self, conversation: TTSConversation, connection: Connection) -> None:
-        """Send as much as leaves without waiting, as far as that can be told; the rest is for whoever sends next."""
-        while connection.foreign or connection.writable:
-            data = connection.unsent + conversation.link.data_to_send()
-            if not data:
-                return
-            data, connection.unsent = data[:LITTLE], data[LITTLE:]
-            await self._write(conversation, connection, data, self._config.timeout)
-
-    async def _write(self, conversation: TTSConversation, connection: Connection, data: bytes, seconds: float) -> None:
-        """Write what was taken from the link. If it does not leave in time, the connection is lost.
-
-        Where that may be waited for, a task that lasts no longer than the wait waits for events beside it.
-        """
-        with trio.CancelScope(shield=True):
-            if len(data) <= LITTLE and connection.writable:
-                sent = await self._sent(connection, data, seconds)
-            elif conversation.link.state == "closed":  # a last goodbye: nothing more is read meanwhile
-                sent = await self._sent(connection, data, min(seconds, CLOSING_SECONDS))
-            else:
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._until_closed, conversation)
-                    sent = await self._sent(connection, data, seconds)
-                    nursery.cancel_scope.cancel()
-            if not sent:
-                await self._settle(conversation)  # it may say why
-                connection.unsent = b""
-                self._wake(conversation.send_failed(trio.current_time()))
-                await self._network.close(connection)
-            elif not connection.unsent:
-                conversation.link.data_sent(trio.current_time())
-
-    @staticmethod
-    async def _sent(connection: Connection, data: bytes, seconds: float) -> bool:
-        with suppress(TimeoutError):
-            return await connection.send(data, seconds, "write")
-        return False
 
     async def _settle(self, conversation: TTSConversation) -> None:
         """Take in what has already arrived, so that a connection that idled out is known to have.
@@ -329,15 +260,26 @@ class Multiplexer:
             CartesiaError: connecting failed, for this task or for one that it was waiting for.
             LocalProtocolError: the WebSocket or its client is closed, or there are no credentials.
         """
-        failure = self._failure
-        async with self._connecting:
-            if self._conversation is not None:
-                await self._settle(self._conversation)
-            if self._conversation is None or self._conversation.over:
+        asked, failure = self._looks, self._failure
+        while self._looked <= asked or self._current.over:  # one look serves all who had asked when it began
+            if self._looking is not None:
+                await self._looking.wait()
                 if self._failure is not failure:
                     raise copy(self._failure[0])
-                await self._connect()
-            return self._current
+                continue
+            self._looks += 1
+            self._looking = looking = trio.Event()
+            try:
+                if self._conversation is not None:
+                    await self._settle(self._conversation)
+                if self._conversation is None or self._conversation.over:
+                    await self._connect()
+                self._looked = self._looks
+                break
+            finally:
+                self._looking = None
+                looking.set()
+        return self._current
 
     async def _unless(self, id: str, step: Step[T]) -> T | None:
         """What a step comes to; where a change concerns the id meanwhile, the step is cancelled, and it is None."""

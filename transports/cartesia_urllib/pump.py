@@ -6,6 +6,7 @@ they are called, for gevent.
 
 Everything here runs in a turn of one `Exclusion`, which ends where anybody waits: two threads inside one TLS object
 crash the interpreter. Bytes leave as they are queued; what the socket does not take at once leaves while anybody waits.
+While more and more arrives, the turn ends all the same from time to time.
 """
 
 import contextlib
@@ -18,7 +19,7 @@ from typing import Final, TypeVar, final
 
 from cartesia_proto.traffic import Traffic
 from cartesia_proto.waiters import NO_CONTEXT, Waiting
-from cartesia_urllib.sockets import receive, socket_timeout
+from cartesia_urllib.sockets import TLS_RECORD, receive, socket_timeout
 
 T = TypeVar("T")
 
@@ -27,6 +28,10 @@ T = TypeVar("T")
 _WANT_READ: Final = 2
 _WANT_WRITE: Final = 3
 _WOULD_BLOCK: Final = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, _WANT_READ, _WANT_WRITE})
+
+
+PAUSE: Final = 0.00005
+"""Seconds between two turns of a thread that has more to do: others wake up, who would find the lock taken again."""
 
 
 @final
@@ -73,9 +78,11 @@ class Pump:
         return target
 
     def read(self) -> bool:
-        """Read what has arrived; False if there is nothing to be read now."""
+        """Read what has arrived, or go on with it; False if there is nothing to be read now."""
         if self.traffic.over:
             return False
+        if self.traffic.go_on(time.monotonic()):
+            return True
         try:
             count = receive(self._socket, self.traffic.conversation.link.receive_space())
         except OSError as error:
@@ -89,6 +96,8 @@ class Pump:
     def _lead(self) -> Waiting[None]:
         """Read; or do what is due; or wait."""
         try:
+            if self.traffic.turn_is_long():
+                yield lambda: time.sleep(PAUSE)
             if not self.read():
                 now, due = time.monotonic(), self.traffic.due()
                 if now < due:
@@ -118,7 +127,10 @@ class Pump:
         self._blocked = False
         try:
             while self.traffic.unsent:
-                self.traffic.sent(self._socket.send(self.traffic.unsent), time.monotonic())
+                # TLS tells of no byte of what it was given before all has left, so it is given a record at a time.
+                with memoryview(self.traffic.unsent)[:TLS_RECORD] as piece:
+                    count = self._socket.send(piece)
+                self.traffic.sent(count, time.monotonic())
         except OSError as error:
             self._blocked = error.errno in _WOULD_BLOCK and error.errno != _WANT_READ
             if error.errno not in _WOULD_BLOCK:
