@@ -20,8 +20,9 @@ from attrs import field, frozen
 
 from cartesia_proto.codecs import json as json_codec
 from cartesia_proto.config import Config
+from cartesia_proto.discretion import discreet
 from cartesia_proto.errors import JsonValue, LocalProtocolError
-from cartesia_proto.flow import Decoder, Flow, Operation, WithoutEcho, exchange
+from cartesia_proto.flow import Decoder, Operation, WithoutEcho, asking
 from cartesia_proto.http import JsonBody, Method, Response, UnsignedRequest
 from cartesia_proto.pages import AsyncPages, Batch, Page, Pages, following
 from cartesia_proto.parameters import Frozen, Parameters, query_pairs
@@ -193,14 +194,10 @@ class Call(Plan[T_co, Coroutine[object, Never, T_co]]):
         request = prepare(self.route, self.parameters, self.options, config, random)
         version = self.route.version(config, self.options)
         how = terms(self.route, self.options, config, random)
-
-        def flow() -> Flow[T_co]:
-            response = yield from exchange(request, how, "whole")
-            return self.parse(response, version)
-
-        return Operation(flow())
+        return Operation(asking(request, how, "whole", lambda response: self.parse(response, version)))
 
     @staticmethod
+    @discreet
     def json(
         method: Method,
         path: str,
@@ -292,11 +289,10 @@ class StreamCall(Plan[Stream[E_co], "AsyncStream[E_co]"]):
         version = self.route.version(config, self.options)
         how = terms(self.route, self.options, config, random)
 
-        def flow() -> "Flow[Decoder[E_co]]":
-            head = yield from exchange(request, how, "stream")
+        def decoder(head: Response) -> Decoder[E_co]:
             return WithoutEcho(self.decoder(head, config, version), request)
 
-        return Operation(flow())
+        return Operation(asking(request, how, "stream", decoder))
 
 
 @final
@@ -367,7 +363,7 @@ class endpoint(Generic[P, PLAN_co]):  # noqa: N801 - a decorator
     """
 
     def __init__(self, builder: Callable[P, PLAN_co]) -> None:
-        self._builder = builder.__func__ if isinstance(builder, staticmethod) else builder
+        self._builder = discreet(builder.__func__ if isinstance(builder, staticmethod) else builder)
         self.__doc__ = builder.__doc__
 
     @overload
@@ -393,6 +389,10 @@ def bind(
 
     @wraps(builder)
     def run(*arguments: P.args, **named: P.kwargs) -> object:
-        return instance.runner.call(builder(*arguments, **named))
+        try:
+            plan = builder(*arguments, **named)
+        finally:
+            del arguments, named  # a traceback with locals would show them, such as a header of the caller's own
+        return instance.runner.call(plan)
 
     return run

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Generic, Self, TypeVar, final
 from cartesia_proto.api import Api
 from cartesia_proto.call import AsyncStream, Awaiting, Blocking, C_co, Call, PageCall, Plan, Stream, StreamCall
 from cartesia_proto.config import Config
+from cartesia_proto.discretion import discreet
 from cartesia_proto.errors import LocalProtocolError
 from cartesia_proto.pages import AsyncPages, Page
 
@@ -135,6 +136,7 @@ class Client(Api[C_co]):
         self._config = config
         self._random = random
 
+    @discreet
     def with_options(
         self,
         *,

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from attrs import evolve, field, frozen
 
 from cartesia_proto.credentials import Credentials, choose_credentials
+from cartesia_proto.discretion import discreet, reprs_always
 from cartesia_proto.errors import LocalProtocolError
 from cartesia_proto.http import Headers
 
@@ -157,6 +158,7 @@ def check_max_retries(count: int) -> int:
     return count
 
 
+@discreet
 def check_headers(headers: Mapping[str, str]) -> Headers:
     """Headers a caller adds.
 
@@ -175,6 +177,7 @@ def check_headers(headers: Mapping[str, str]) -> Headers:
     return checked
 
 
+@reprs_always
 @frozen
 class Config:
     """What holds for every request of one client. Refuses pickling when it holds credentials.
@@ -199,6 +202,7 @@ class Config:
     headers: Headers = Headers()
     limits: Limits = Limits()
 
+    @discreet
     def with_options(
         self,
         *,
@@ -222,6 +226,7 @@ def choose_base_url(base_url: str | None, environ: Mapping[str, str]) -> str:
     return base_url or environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
 
 
+@discreet
 def configure(
     environ: Mapping[str, str],
     *,

@@ -10,8 +10,9 @@ pickle or comparison message shows it.
 from collections.abc import Mapping
 from typing import Final, NoReturn, TypeAlias, final
 
-from attrs import field, frozen
+from attrs import frozen
 
+from cartesia_proto.discretion import REDACTED, discreet, reprs_always
 from cartesia_proto.errors import LocalProtocolError
 
 BEARER_SINCE: Final = "2025-04-16"
@@ -19,8 +20,6 @@ BEARER_SINCE: Final = "2025-04-16"
 
 API_KEY_VARIABLE: Final = "CARTESIA_API_KEY"
 """Environment variable of the 1.x SDK (protocol section 9.1)."""
-
-REDACTED: Final = "***"
 
 
 @final
@@ -80,7 +79,8 @@ def _token(value: "str | Secret") -> Secret:
 
 
 @final
-@frozen
+@reprs_always
+@frozen(init=False)
 class ApiKey:
     """An API key, ``sk_car_…`` (protocol section 1.2).
 
@@ -89,7 +89,11 @@ class ApiKey:
             names the position, never the value.
     """
 
-    value: Secret = field(converter=_api_key)
+    value: Secret
+
+    @discreet
+    def __init__(self, value: str | Secret) -> None:
+        object.__setattr__(self, "value", _api_key(value))  # it is frozen
 
     def headers(self, version: str) -> tuple[tuple[str, Secret], ...]:
         """The header that carries the key under an API version: Bearer from 2025-04-16 on, `X-API-Key` before."""
@@ -99,7 +103,8 @@ class ApiKey:
 
 
 @final
-@frozen
+@reprs_always
+@frozen(init=False)
 class AccessToken:
     """A short-lived token minted by ``POST /access-token`` (protocol section 1.3).
 
@@ -107,7 +112,11 @@ class AccessToken:
         LocalProtocolError: as `ApiKey`.
     """
 
-    value: Secret = field(converter=_token)
+    value: Secret
+
+    @discreet
+    def __init__(self, value: str | Secret) -> None:
+        object.__setattr__(self, "value", _token(value))  # it is frozen
 
     def headers(self, version: str) -> tuple[tuple[str, Secret], ...]:
         """The header that carries the token: Bearer under every version."""
@@ -118,6 +127,7 @@ class AccessToken:
 Credentials: TypeAlias = ApiKey | AccessToken
 
 
+@discreet
 def choose_credentials(api_key: str | None, token: str | None, environ: Mapping[str, str]) -> Credentials | None:
     """Settle which credentials hold: an explicit one, else the environment's API key, else none.
 

@@ -15,7 +15,15 @@ from urllib.parse import urljoin, urlsplit
 from attrs import evolve, field, frozen
 
 from cartesia_proto.codecs.failures import error_from_response
-from cartesia_proto.errors import ApiError, LocalProtocolError, RemoteProtocolError, TransportError, api_error_type
+from cartesia_proto.discretion import Discreet
+from cartesia_proto.errors import (
+    ApiError,
+    CartesiaError,
+    LocalProtocolError,
+    RemoteProtocolError,
+    TransportError,
+    api_error_type,
+)
 from cartesia_proto.http import Request, Response, redact_url
 from cartesia_proto.retry import delay_after_failure, delay_after_response, retry_after
 
@@ -111,11 +119,11 @@ class Decoder(Protocol[E]):
 class WithoutEcho(Generic[E]):
     """A decoder whose errors do not repeat the request's secrets, even where the server does."""
 
-    __slots__ = ("_decoder", "_request")
+    __slots__ = ("_decoder", "_discreet")
 
     def __init__(self, decoder: Decoder[E], request: Request) -> None:
         self._decoder = decoder
-        self._request = request
+        self._discreet = Discreet(request.without_secrets)
 
     @property
     def finished(self) -> bool:
@@ -126,17 +134,15 @@ class WithoutEcho(Generic[E]):
         """As the decoder within."""
         try:
             return self._decoder.receive_data(data)
-        except ApiError as error:
-            said = error
-        raise said.rewritten(self._request.without_secrets)
+        except CartesiaError as error:
+            self._discreet.clean(error)
+            del data  # it may be what the server repeats them in
+            raise
 
     def receive_eof(self) -> list[E]:
         """As the decoder within."""
-        try:
+        with self._discreet:
             return self._decoder.receive_eof()
-        except ApiError as error:
-            said = error
-        raise said.rewritten(self._request.without_secrets)
 
 
 @frozen
@@ -150,6 +156,17 @@ class Terms:
     random: Callable[[], float] = field(repr=False)
 
 
+def asking(request: Request, terms: Terms, how: How, read: Callable[[Response], T]) -> Flow[T]:
+    """Make attempts until one succeeds, and read its response; no error shows a secret of the request.
+
+    Raises:
+        CartesiaError: as `exchange`, and as `read`.
+    """
+    with Discreet(request.without_secrets):
+        response = yield from exchange(request, terms, how)
+        return read(response)
+
+
 def exchange(request: Request, terms: Terms, how: How) -> Flow[Response]:
     """Make attempts until one succeeds: a 2xx, or 101 for ``upgrade``.
 
@@ -161,9 +178,9 @@ def exchange(request: Request, terms: Terms, how: How) -> Flow[Response]:
     while True:
         outcome = yield Attempt(request, delay, terms.timeout, how, terms.success_limit, terms.error_limit)
         if isinstance(outcome, Response):
+            outcome = request.without_echo(outcome)
             if outcome.ok or (how == "upgrade" and outcome.status == 101):
                 return outcome
-            outcome = request.without_echo(outcome)
             target = redirect_target(request, outcome)
             if target is not None and redirects < MAX_REDIRECTS:
                 request, delay, redirects = evolve(request, url=target), 0.0, redirects + 1

@@ -14,7 +14,8 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from attrs import Factory, evolve, field, frozen
 
-from cartesia_proto.credentials import REDACTED, Secret
+from cartesia_proto.credentials import Secret
+from cartesia_proto.discretion import REDACTED, discreet, hide_secrets, reprs_always, words_of
 from cartesia_proto.errors import JsonValue, LocalProtocolError
 
 Method: TypeAlias = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
@@ -29,10 +30,6 @@ _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 
 _FORBIDDEN_IN_VALUE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # RFC 9110 section 5.5: no control but tab
 _SECRET_NAME: Final = re.compile(r"auth|cookie|key(?!term)|token|secret|password", re.IGNORECASE)
 """`keyterm` is a parameter of speech to text (protocol section 2.0)."""
-
-SHORTEST_ECHO: Final = 8
-"""Characters from which on a secret is looked for in what a server says. Our choice: real ones have tens, and a shorter
-one could be a word of any honest sentence."""
 
 
 def looks_secret(name: str) -> bool:
@@ -61,6 +58,7 @@ def _header(name: str, value: str | Secret) -> tuple[str, str | Secret]:
 
 
 @final
+@reprs_always
 class Headers:
     """An immutable list of header fields, looked up without regard to case.
 
@@ -75,8 +73,10 @@ class Headers:
     __slots__ = ("_fields",)
     _fields: tuple[tuple[str, str | Secret], ...]
 
+    @discreet
     def __init__(self, fields: Iterable[tuple[str, str | Secret]] = ()) -> None:
-        self._fields = tuple(_header(name, value) for name, value in fields)
+        checked = [_header(name, value) for name, value in fields]  # no generator: see `discretion.forget_locals`
+        self._fields = tuple(checked)
 
     @classmethod
     def received(cls, fields: Iterable[tuple[str, str]]) -> "Headers":
@@ -96,9 +96,10 @@ class Headers:
                 return str(value)
         return None
 
+    @discreet
     def merged(self, fields: "Iterable[tuple[str, str | Secret]]") -> "Headers":
         """These headers with others added; a field given there replaces every one of its name here."""
-        added = tuple(_header(name, value) for name, value in fields)
+        added = [_header(name, value) for name, value in fields]
         names = {name.lower() for name, _ in added}
         return Headers._unchecked((*(pair for pair in self._fields if pair[0].lower() not in names), *added))
 
@@ -236,6 +237,7 @@ def _no_userinfo(_: object, __: object, url: str) -> None:
         raise LocalProtocolError("the URL carries a user name or password: leave them out")
 
 
+@reprs_always
 @frozen
 class Request:
     """What a transport sends: absolute, signed, ready. It refuses pickling when it holds a credential.
@@ -288,14 +290,27 @@ class Request:
         return self.method in IDEMPOTENT_METHODS
 
     def without_echo(self, response: "Response") -> "Response":
-        """A response in which this request's own secrets, which a server may repeat in an error, show as ``***``."""
-        headers = Headers.received((name, self.without_secrets(value)) for name, value in response.headers.reveal())
-        body = self.without_secrets(response.body.decode("latin-1")).encode("latin-1")
-        return evolve(response, headers=headers, body=body)
+        """A response in which this request's own secrets, which a server may repeat, show as ``***``.
+
+        They are looked for in its headers and, unless it is a success, in its body.
+        """
+        fields = response.headers.reveal()
+        said = "\n".join(text for pair in fields for text in pair) + (
+            "" if response.ok else response.body.decode("latin-1")
+        )
+        secrets = self._secrets()
+        if hide_secrets(said, secrets) == said:
+            return response
+        headers = Headers.received((hide_secrets(name, secrets), hide_secrets(text, secrets)) for name, text in fields)
+        body = hide_secrets(response.body.decode("latin-1"), secrets).encode("latin-1")
+        return evolve(response, headers=headers, body=response.body if response.ok else body)
 
     def without_secrets(self, text: str) -> str:
         """A text in which this request's own secrets show as ``***``."""
-        return hide_secrets(text, (*header_secrets(self.headers), *self._in_query()))
+        return hide_secrets(text, self._secrets())
+
+    def _secrets(self) -> tuple[str, ...]:
+        return (*header_secrets(self.headers), *self._in_query())
 
     def _in_query(self) -> Iterator[str]:
         """The secrets of the URL, as they stand there and as they are meant."""
@@ -337,16 +352,8 @@ class Response:
 
 
 def header_secrets(headers: Headers) -> tuple[str, ...]:
-    """The words of the secret values among headers, such as the key of ``Bearer …``."""
-    return tuple(word for _, value in headers if isinstance(value, Secret) for word in value.reveal().split())
-
-
-def hide_secrets(text: str, secrets: Iterable[str]) -> str:
-    """A text in which secrets of at least `SHORTEST_ECHO` characters show as ``***``."""
-    for secret in secrets:
-        if len(secret) >= SHORTEST_ECHO:
-            text = text.replace(secret, REDACTED)
-    return text
+    """The words of the secret values among headers, such as the key of ``Bearer …`` and the password of ``Basic …``."""
+    return tuple(word for _, value in headers if isinstance(value, Secret) for word in words_of(value.reveal()))
 
 
 def redact_url(url: str) -> str:

@@ -9,7 +9,7 @@ from typing import Self, TypeAlias, cast, final
 
 import attrs
 
-from cartesia_proto.credentials import REDACTED
+from cartesia_proto.discretion import REDACTED
 from cartesia_proto.errors import JsonValue, LocalProtocolError
 from cartesia_proto.http import ContentPart, FilePart, Part, SupportsPath, TextPart, looks_secret
 

@@ -21,6 +21,7 @@ from cartesia_proto.config import (
     check_timeout,
     check_version,
 )
+from cartesia_proto.discretion import discreet
 from cartesia_proto.errors import LocalProtocolError
 from cartesia_proto.flow import Terms
 from cartesia_proto.http import Form, Headers, JsonBody, Request, UnsignedRequest, Upload, encode_query
@@ -72,6 +73,7 @@ class CallOptions:
     version: str | None = field(default=None, converter=_version)
 
 
+@discreet
 def freeze_options(options: RequestOptions | None) -> CallOptions:
     """Freeze what a caller asked for.
 

@@ -10,6 +10,7 @@ from typing import Never, Protocol, overload
 
 from cartesia_proto.api.voice_models import Embedding, VoiceMetadata, parse_embedding, parse_metadata
 from cartesia_proto.call import Awaiting, Blocking, Call, Resource, bind
+from cartesia_proto.discretion import discreet
 from cartesia_proto.errors import LocalProtocolError
 from cartesia_proto.http import FilePart, Form, SupportsPath, UnsignedRequest
 from cartesia_proto.parameters import FileInput, Parameters, file_part, form_parts
@@ -91,6 +92,7 @@ class AwaitingClone(Protocol):
     ) -> Coroutine[object, Never, VoiceMetadata]: ...
 
 
+@discreet
 def clone(
     *,
     filepath: str | SupportsPath | None = None,

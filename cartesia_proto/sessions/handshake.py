@@ -13,8 +13,8 @@ from attrs import field, frozen
 from cartesia_proto.config import Config
 from cartesia_proto.credentials import AccessToken, ApiKey
 from cartesia_proto.errors import LocalProtocolError, RemoteProtocolError
-from cartesia_proto.flow import Flow, Operation, exchange
-from cartesia_proto.http import Headers, Request, UnsignedRequest, encode_query, redact_url
+from cartesia_proto.flow import Operation, asking
+from cartesia_proto.http import Headers, Request, Response, UnsignedRequest, encode_query, redact_url
 from cartesia_proto.parameters import Parameters
 from cartesia_proto.prepare import CallOptions, Route, prepare, terms
 
@@ -110,12 +110,11 @@ def connecting(config: Config, random: Callable[[], float]) -> Operation[None]:
     request = prepare(WEBSOCKET, Parameters(), CallOptions(), config, random)
     how = terms(WEBSOCKET, CallOptions(), config, random)
 
-    def flow() -> Flow[None]:
-        response = yield from exchange(request, how, "upgrade")
+    def read(response: Response) -> None:
         if response.status != 101:
             raise RemoteProtocolError(
                 f"expected a WebSocket, but the server answered with status {response.status}: is base_url right?",
                 scope="connection",
             )
 
-    return Operation(flow())
+    return Operation(asking(request, how, "upgrade", read))

@@ -18,6 +18,7 @@ from cartesia_proto.codecs import json
 from cartesia_proto.codecs.chunks import ChunkReader
 from cartesia_proto.codecs.events import ErrorEvent, build_events
 from cartesia_proto.config import Config
+from cartesia_proto.discretion import hide_secrets
 from cartesia_proto.errors import (
     ApiError,
     CartesiaError,
@@ -27,7 +28,7 @@ from cartesia_proto.errors import (
     RemoteProtocolError,
     twin,
 )
-from cartesia_proto.http import header_secrets, hide_secrets
+from cartesia_proto.http import header_secrets
 from cartesia_proto.sessions.addresses import addressee
 from cartesia_proto.sessions.context import TTSContext
 from cartesia_proto.sessions.events import ContextEvent

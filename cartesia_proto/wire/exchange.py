@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from typing import Generic, Protocol, TypeVar, assert_never, final
 
 from cartesia_proto.config import Limits
+from cartesia_proto.discretion import forget_locals
 from cartesia_proto.errors import (
     CartesiaError,
     ConnectError,
@@ -176,6 +177,7 @@ class StreamedBody(Generic[E]):
         if values or self._failure is None:
             return values
         failure, self._failure = self._failure, None
+        forget_locals(failure)  # of the functions that decoded it, which hold what the server said
         raise failure
 
     @property

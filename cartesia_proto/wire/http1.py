@@ -12,6 +12,7 @@ import h11
 from attrs import field, frozen
 
 from cartesia_proto.config import Limits
+from cartesia_proto.credentials import Secret
 from cartesia_proto.errors import LocalProtocolError
 from cartesia_proto.http import Headers, Request, Response
 from cartesia_proto.wire.link import HttpLink, LinkFailed
@@ -86,6 +87,7 @@ class ClientLink(HttpLink[ResponseHead | BodyData | EndOfBody]):
     def __init__(self, timeout: float, limits: Limits) -> None:
         super().__init__(h11.Connection(h11.CLIENT, limits.head), timeout, limits)
         self._method = ""
+        self._asked: Request | None = None
         self._ambiguous = False  # two things said where a body ends
 
     @property
@@ -129,6 +131,7 @@ class ClientLink(HttpLink[ResponseHead | BodyData | EndOfBody]):
         self._require("send_request", legal=self.reusable)
         head = _request_head(request, content_length)
         self._method = request.method
+        self._asked = request
         self._begin_message(now, content_length)
         self._queue(head)
 
@@ -148,11 +151,10 @@ class ClientLink(HttpLink[ResponseHead | BodyData | EndOfBody]):
 
     def _received(self, event: h11.Event) -> ResponseHead | BodyData | EndOfBody | None:
         match event:
-            case h11.Response(headers=fields) if _framings(fields) == _FRAMING:
-                self._ambiguous = True
-                return ResponseHead(Response(event.status_code, _headers(fields.raw_items())))
             case h11.Response(status_code=status) | h11.InformationalResponse(status_code=101 as status):
-                return ResponseHead(Response(status, _headers(event.headers.raw_items())))
+                self._ambiguous = self._ambiguous or _framings(event.headers) == _FRAMING
+                head = Response(status, _headers(event.headers.raw_items()))
+                return ResponseHead(head if self._asked is None else self._asked.without_echo(head))
             case _:
                 return _body_event(event)
 
@@ -205,7 +207,8 @@ class ServerLink(HttpLink[RequestHead | BodyData | EndOfBody]):
         self._require("send_head", legal=unread or self._connection.our_state is h11.SEND_RESPONSE)
         if not 200 <= response.status < 1000:
             raise LocalProtocolError(f"{response.status} is no status of a final response")
-        fields = _wire_fields(response.headers, _FRAMING)
+        _check_fields(response.headers, _FRAMING)
+        fields = _wire_fields(response.headers)
         if content_length is not None and response.status not in _BODILESS:
             fields.append((b"Content-Length", b"%d" % content_length))
         if self._failed:
@@ -224,7 +227,8 @@ class ServerLink(HttpLink[RequestHead | BodyData | EndOfBody]):
         """
         proposed = h11.MIGHT_SWITCH_PROTOCOL  # type: ignore[attr-defined] # h11 documents it and leaves it out of __all__
         self._require("switch_protocols", legal=self._connection.their_state is proposed)
-        fields = _wire_fields(headers, _FRAMING)
+        _check_fields(headers, _FRAMING)
+        fields = _wire_fields(headers)
         self._queue(h11.InformationalResponse(status_code=101, headers=fields, reason="Switching Protocols"))
 
     def end_response(self) -> None:
@@ -272,29 +276,38 @@ def _request_head(request: Request, length: int) -> h11.Request:
         raise LocalProtocolError(f"{request.method!r} is no HTTP method")
     if not _VISIBLE.fullmatch(request.target) or not _VISIBLE.fullmatch(request.authority):
         raise LocalProtocolError("the URL has no host, or a character that must be percent-encoded")
-    fields = [(b"Host", request.authority.encode("ascii")), *_wire_fields(request.headers, _FRAMING | {"host"})]
+    _check_fields(request.headers, _FRAMING | {"host"})
+    host, framing = (b"Host", request.authority.encode("ascii")), list[tuple[bytes, bytes]]()
     if "accept-encoding" not in request.headers:  # without it any coding would be acceptable: RFC 9110 section 12.5.3
-        fields.append((b"Accept-Encoding", b"identity"))
+        framing.append((b"Accept-Encoding", b"identity"))
     if length or request.method not in _NO_LENGTH_WHEN_EMPTY:
-        fields.append((b"Content-Length", b"%d" % length))
-    return h11.Request(method=request.method, target=request.target, headers=fields)
+        framing.append((b"Content-Length", b"%d" % length))
+    fields = [host, *_wire_fields(request.headers), *framing]
+    try:
+        return h11.Request(method=request.method, target=request.target, headers=fields)
+    finally:
+        del fields  # no local holds the true values where h11 raises
 
 
-def _wire_fields(headers: Headers, reserved: frozenset[str]) -> list[tuple[bytes, bytes]]:
-    """Headers with their true values, as h11 takes them.
+def _check_fields(headers: Headers, reserved: frozenset[str]) -> None:
+    """Refuse headers that cannot be sent.
 
     Raises:
         LocalProtocolError: a header is one the link sets itself, or has a value that cannot be sent; the message names
             the header, never its value.
     """
-    fields: list[tuple[bytes, bytes]] = []
-    for name, value in headers.reveal():
+    for name, value in headers:
         if name.lower() in reserved:
             raise LocalProtocolError(f"header {name} is set by the link: leave it out")
-        if not _TOKEN.fullmatch(name) or not _FIELD_VALUE.fullmatch(value):
+        if not _TOKEN.fullmatch(name) or not _FIELD_VALUE.fullmatch(
+            value.reveal() if isinstance(value, Secret) else value
+        ):
             raise LocalProtocolError(f"header {name!r} cannot be sent: its name or value has a forbidden character")
-        fields.append((name.encode("ascii"), value.strip(" \t").encode("latin-1")))
-    return fields
+
+
+def _wire_fields(headers: Headers) -> list[tuple[bytes, bytes]]:
+    """Headers that were checked, with their true values, as h11 takes them."""
+    return [(name.encode("ascii"), value.strip(" \t").encode("latin-1")) for name, value in headers.reveal()]
 
 
 def _headers(fields: Iterable[tuple[bytes, bytes]]) -> Headers:

@@ -27,6 +27,7 @@ import h11
 from attrs import frozen
 
 from cartesia_proto.config import Limits
+from cartesia_proto.discretion import Unshown
 from cartesia_proto.errors import (
     ConnectionLost,
     IncompleteStream,
@@ -159,8 +160,8 @@ class HttpLink(ABC, Generic[EventT]):
         return self._events.popleft() if self._events else None
 
     def data_to_send(self) -> bytes:
-        """Everything queued for the wire since the last call."""
-        data = bytes(self._outbox)
+        """Everything queued for the wire since the last call, in bytes that do not show themselves."""
+        data = Unshown(self._outbox)
         self._outbox.clear()
         return data
 

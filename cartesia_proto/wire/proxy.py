@@ -16,6 +16,7 @@ from attrs import frozen
 
 from cartesia_proto.codecs.json import encode_base64
 from cartesia_proto.credentials import Secret
+from cartesia_proto.discretion import discreet, reprs_always
 from cartesia_proto.errors import LocalProtocolError
 from cartesia_proto.http import DEFAULT_PORTS
 
@@ -29,6 +30,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")  # RFC 7617 section 2
 
 
 @final
+@reprs_always
 @frozen
 class Proxy:
     """An HTTP proxy that is spoken to in clear; with a user and password it refuses pickling.
@@ -44,6 +46,7 @@ class Proxy:
     userinfo: Secret | None = None
 
     @classmethod
+    @discreet
     def from_url(cls, url: str, *, source: str = "the proxy URL") -> "Proxy":
         """Read ``http://user:password@host:port``; the scheme may be missing, the port is then 80 if missing too.
 
@@ -103,6 +106,7 @@ def _userinfo(parts: SplitResult) -> Secret | None:
     return Secret(f"{user}:{password}")
 
 
+@discreet
 def choose_proxy(proxy: str | None, base_url: str, environ: Mapping[str, str]) -> Proxy | None:
     """The proxy that holds for a client: the explicit one, none if that is empty, else what the environment names.
 
@@ -117,6 +121,7 @@ def choose_proxy(proxy: str | None, base_url: str, environ: Mapping[str, str]) -
     )
 
 
+@discreet
 def proxy_from_environment(scheme: str, host: str, port: int, environ: Mapping[str, str]) -> Proxy | None:
     """The proxy that the usual variables name for an origin, or None; by the rules of urllib and curl.
 

@@ -18,6 +18,7 @@ from wsproto.connection import CLIENT, Connection, ConnectionType
 from wsproto.extensions import Extension
 
 from cartesia_proto.config import Limits, check_timeout
+from cartesia_proto.discretion import Unshown
 from cartesia_proto.errors import (
     ConnectionLost,
     LocalProtocolError,
@@ -212,7 +213,7 @@ class WebSocketLink(Generic[EventT]):
         """Everything queued for the wire since the last call."""
         self._look_ahead()
         self._queue_pongs()
-        data = bytes(self._outbox)
+        data = Unshown(self._outbox) if self._state == "handshake" else bytes(self._outbox)
         self._outbox.clear()
         return data
 

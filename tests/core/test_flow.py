@@ -25,6 +25,7 @@ from cartesia_proto.flow import (
     Outcome,
     Terms,
     WithoutEcho,
+    asking,
     exchange,
     final_error,
     redirect_target,
@@ -357,6 +358,28 @@ class EchoingDecoder:
         if not self.finished:
             raise NotFoundError(status_code=404, message="no dot, sk_car_canary42")
         return ["end"]
+
+
+def test_what_reading_raises_is_without_echo() -> None:
+    """As is all else that an operation ends in; its value is what was read."""
+    request = Request("GET", "https://a.example/", Headers([("X-API-Key", "sk_car_canary42")]))
+
+    def read(response: Response) -> str:
+        if response.body:
+            raise RemoteProtocolError(f"odd: {response.body.decode()}")
+        return "read"
+
+    operation = Operation(asking(request, terms(0), "whole", read))
+    assert isinstance(operation.start(), Attempt)
+    assert operation.resume(Response(200)) == Done("read")
+    operation = Operation(asking(request, terms(0), "whole", read))
+    operation.start()
+    with pytest.raises(RemoteProtocolError, match=r"^odd: \*\*\*$"):
+        operation.resume(Response(200, body=b"sk_car_canary42"))
+    operation = Operation(asking(request, terms(0), "whole", read))
+    operation.start()
+    with pytest.raises(ConnectError, match=r"^the peer said \*\*\*$"):
+        operation.resume(Failure(ConnectError("the peer said sk_car_canary42")))
 
 
 def test_a_decoder_without_echo() -> None:

@@ -309,7 +309,18 @@ def test_an_echo_is_hidden() -> None:
     said = f"no {CANARY}key, nor Bearer {CANARY}key, C4n4ry/Query, C4n4ry%2FQuery"
     heard = request.without_echo(Response(401, Headers.received([("X-Why", said), ("Cookie", said)]), said.encode()))
     hidden = "no ***, nor Bearer ***, ***, ***"
+    assert request.without_secrets(said) == hidden
     assert heard == Response(401, Headers.received([("X-Why", hidden), ("Cookie", hidden)]), hidden.encode())
+
+
+def test_an_echo_in_a_success() -> None:
+    """It shows in no header, nor in the name of one; the body is what was asked for, and stays as it is."""
+    request = Request("GET", "https://h/", Headers([("Authorization", f"Bearer {CANARY}key")]))
+    fields = Headers.received([("X-Why", f"{CANARY}key"), (f"X-{CANARY}key", "x")])
+    heard = request.without_echo(Response(200, fields, f"{CANARY}key".encode()))
+    assert heard == Response(200, Headers.received([("X-Why", "***"), ("X-***", "x")]), f"{CANARY}key".encode())
+    clean = Response(200, Headers([("X-Why", "why")]), f"{CANARY}key".encode())
+    assert request.without_echo(clean) is clean
 
 
 def test_short_secrets_are_not_looked_for() -> None:

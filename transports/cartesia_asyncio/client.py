@@ -15,6 +15,7 @@ from cartesia_asyncio.pages import Walk
 from cartesia_proto.call import Call, PageCall, StreamCall
 from cartesia_proto.clients import AwaitingClient, PageList, Shared, check_ways_out
 from cartesia_proto.config import configure
+from cartesia_proto.discretion import discreet
 from cartesia_proto.wire.proxy import choose_proxy
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class AsyncCartesia(AwaitingClient):
 
     __slots__ = ("_network",)
 
+    @discreet
     def __init__(
         self,
         *,

@@ -16,6 +16,7 @@ import trio
 from cartesia_proto.call import Call, PageCall, StreamCall
 from cartesia_proto.clients import AwaitingClient, PageList, Shared, check_ways_out
 from cartesia_proto.config import configure
+from cartesia_proto.discretion import discreet
 from cartesia_proto.wire.proxy import choose_proxy
 from cartesia_trio.pages import Walk
 
@@ -66,6 +67,7 @@ class AsyncCartesia(AwaitingClient):
 
     __slots__ = ("_network",)
 
+    @discreet
     def __init__(
         self,
         *,

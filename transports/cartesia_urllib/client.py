@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from cartesia_proto.call import Call, StreamCall
 from cartesia_proto.clients import BlockingClient, Shared, check_opener
 from cartesia_proto.config import configure
+from cartesia_proto.discretion import discreet
 from cartesia_proto.wire.proxy import choose_proxy
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Cartesia(BlockingClient):
 
     __slots__ = ("_network",)
 
+    @discreet
     def __init__(
         self,
         *,

@@ -118,7 +118,7 @@ def _failure(error: Exception, attempt: Attempt) -> CartesiaError:
     host, port = attempt.request.host, attempt.request.port
     match error:
         case urllib.error.URLError(reason=OSError() as reason) if isinstance(reason, NOTHING_SENT):
-            return could_not_connect(host, port, reason)
+            return could_not_connect(host, port, reason.with_traceback(None))  # which passes frames that hold headers
         case urllib.error.URLError(reason=builtins.TimeoutError()):
             return timed_out("write", host, port, attempt.timeout)
         case urllib.error.URLError():

@@ -71,13 +71,20 @@ def showings(value: object) -> Iterator[str]:
         yield str(refusal)
 
 
+def frames(error: BaseException) -> Iterator[str]:
+    """The local variables of all frames that an error passed, but for those of tests."""
+    for frame in traceback.TracebackException.from_exception(error, capture_locals=True).stack:
+        if "/tests/" not in frame.filename and "_pytest" not in frame.filename:
+            yield f"{frame.filename}:{frame.lineno} {frame.name}: {frame.locals}"
+
+
 def assert_silent(*values: object) -> None:
     """No secret shows in any of these, nor in what they came from."""
     for value in values:
         texts = list(showings(value))
         if isinstance(value, BaseException):
             texts += traceback.format_exception(value)
-            texts += [text for link in chain(value) for text in showings(link)]
+            texts += [text for link in chain(value) for text in (*showings(link), *frames(link))]
         assert not [text for text in texts if CANARY in text or ENCODED in text], "a secret is shown"
 
 
@@ -121,6 +128,10 @@ FAILURES: dict[str, Script] = {
     "redirected": [b"HTTP/1.1 302 Found\r\nLocation: http://other.test/?k=1\r\nContent-Length: 0\r\n\r\n"],
     "garbage": [b"\0garbage\r\n\r\n"],
     "unaccepted": [b"HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n"],
+    **{
+        name: [f"HTTP/1.1 101 {KEY}\r\n{name}: {KEY}\r\nX: {KEY}\r\n\r\n".encode()]
+        for name in ("Upgrade", "Sec-WebSocket-Accept", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions")
+    },
     "gone": leave,
     "silent": [b""],
 }
