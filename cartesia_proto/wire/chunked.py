@@ -23,8 +23,12 @@ _ANY_BETWEEN: Final = re.compile(rb"\r\n0*([0-9A-Fa-f]{1,16})[ \t]*(?:;[\t -~\x8
 """The same with all that may be there, and of the last chunk as well. No chunk has a size of more than 64 bits."""
 
 _PART_OF_BETWEEN: Final = re.compile(
-    rb"\r?|\r\n|\r\n0*(?P<size>[0-9A-Fa-f]{1,16})(?P<more>[ \t]*)(?P<extension>;[\t -~\x80-\xff]*)?(?P<end>\r?)"
+    rb"\r?|\r\n(?P<zeros>0*)(?P<size>[0-9A-Fa-f]{1,16})(?P<more>[ \t]*)(?P<extension>;[\t -~\x80-\xff]*)?(?P<end>\r?)"
 )
+
+_ZEROS: Final = 17
+"""How many leading zeros are kept of a line that is not whole: so many that `_BETWEEN` does not take it for one whose
+length was counted."""
 
 Front: TypeAlias = Literal["incomplete", "last", "malformed"]
 """What stands at the front once no more can be taken: part of a chunk, what follows the first line of the last chunk,
@@ -67,7 +71,7 @@ class ChunkSplitter:
         start, end, size = 0, self._left, len(view)
         while end < size:
             pieces.append(view[start:end])
-            between = (None if self._dropped else _BETWEEN.match(view, end)) or self._match(view, end)
+            between = _BETWEEN.match(view, end) or self._match(view, end)
             if between is None:
                 self._left = 0
                 break
@@ -80,6 +84,9 @@ class ChunkSplitter:
 
     def _match(self, view: memoryview, end: int) -> re.Match[bytes] | None:
         """What stands between two chunks in an unusual form, or None where it is not whole, or ends the taking."""
+        if view[end:] == _LINE_END:  # the end of a chunk, as is read with most of them
+            self._rest = _LINE_END
+            return None
         found = _ANY_BETWEEN.match(view, end)
         if found is None:
             self._wait(bytes(view[end:]))
@@ -103,7 +110,7 @@ class ChunkSplitter:
             self._rest = part
         else:
             more = b";" if found["extension"] else found["more"][:1]
-            self._rest = _LINE_END + (found["size"].lstrip(b"0") or b"0") + more + found["end"]
+            self._rest = _LINE_END + found["zeros"][:_ZEROS] + found["size"] + more + found["end"]
         self._dropped += len(part) - len(self._rest)
         if len(self._rest) - len(_LINE_END) + self._dropped > self._limit:
             self._refuse(f"a chunk header or trailer longer than the limit of {self._limit} bytes")

@@ -23,6 +23,12 @@ REQUEST_LINE: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+ [!-~]+ HTTP/[0-
 """RFC 9112 sections 4 and 3; a status line may lack its reason, as common servers leave it out."""
 
 _FIELD: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([^\x00\n-\r]*)")  # RFC 9112 section 5, in h11's reading
+_PLAIN_HEAD: Final = re.compile(
+    rb"HTTP/[0-9]\.[0-9] [0-9]{3}(?: [^\x00\n-\r]*)?\r\n"
+    rb"(?:(?![Tt])[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\x00\n-\r]*\r\n|[Tt][!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^,\x00\n-\r]*\r\n)*\r\n"
+)
+"""A whole head of a response, as nearly all are: every line good, and no list that may be one of transfer codings."""
+
 _FOLDED: Final = re.compile(rb"[ \t][^\x00\n-\r]*")  # RFC 9112 section 5.2
 _START_OF_STATUS: Final = b"HTTP/0.0 000"
 _START_OF_REQUEST: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z\r]")
@@ -74,6 +80,8 @@ class HeadLines:
     def take(self, data: bytes) -> bytes:
         """The lines that these bytes complete; no more may be given than `measure` answers."""
         self._last = (self._last + data)[-2:]
+        if self._start and not self._part and _PLAIN_HEAD.fullmatch(data) and data.count(b"\n") <= MOST_LINES:
+            return data
         if b"\n" not in data:
             self._part += data
             lines: list[bytes] = []

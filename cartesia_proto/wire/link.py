@@ -377,16 +377,17 @@ class HttpLink(ABC, Generic[EventT]):
     def _handle(self, event: h11.Event) -> None:
         # Interim responses do not reset the count: however many there are, the limit holds for all of them together.
         self._parsed = self._parsed or not isinstance(event, h11.InformationalResponse)
-        self._lines.begin(start_line=True)
+        if isinstance(event, h11.Data):
+            self._body_bytes += len(event.data)
+        else:
+            self._lines.begin(start_line=True)
+            self._in_trailer = False
         if isinstance(event, h11.Request | h11.Response):
             self._in_body = True
             self._body_bytes = 0
             if self._is_chunked(event) and not self._connection.trailing_data[0]:
                 self._chunks = ChunkSplitter(self._limit)
-        elif isinstance(event, h11.Data):
-            self._body_bytes += len(event.data)
         elif isinstance(event, h11.EndOfMessage):
-            self._in_trailer = False
             self._let_go_of_space()
         meaning = self._received(event)
         if meaning is not None:
