@@ -63,15 +63,13 @@ def retry_after(headers: Headers) -> float | None:
     10.2.3). A date is taken relative to the response's own `Date`; without one it says nothing to us, who have no
     clock.
     """
-    milliseconds = headers.get("retry-after-ms")
-    if milliseconds is not None and _DECIMAL.fullmatch(milliseconds):
+    milliseconds = (headers.get("retry-after-ms") or "").strip()  # not every HTTP client strips values
+    if _DECIMAL.fullmatch(milliseconds):
         return float(milliseconds) / 1000
-    value = headers.get("retry-after")
-    if value is None:
-        return None
+    value = (headers.get("retry-after") or "").strip()
     if _DECIMAL.fullmatch(value):
         return float(value)
-    now = _http_date(headers.get("date") or "", ERA)
+    now = _http_date((headers.get("date") or "").strip(), ERA)
     until = None if now is None else _http_date(value, now.year)
     return None if until is None or now is None else max((until - now).total_seconds(), 0.0)
 

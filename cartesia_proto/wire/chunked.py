@@ -22,7 +22,7 @@ _BETWEEN: Final = re.compile(rb"\r\n(?!0+\r)([0-9A-Fa-f]{1,16})\r\n")
 _ANY_BETWEEN: Final = re.compile(rb"\r\n0*([0-9A-Fa-f]{1,16})[ \t]*(?:;[\t -~\x80-\xff]*)?\r\n")
 """The same with all that may be there, and of the last chunk as well. No chunk has a size of more than 64 bits."""
 
-_PART_OF_BETWEEN: Final = re.compile(
+PART_OF_BETWEEN: Final = re.compile(
     rb"\r?|\r\n(?P<zeros>0*)(?P<size>[0-9A-Fa-f]{1,16})(?P<more>[ \t]*)(?P<extension>;[\t -~\x80-\xff]*)?(?P<end>\r?)"
 )
 
@@ -84,7 +84,7 @@ class ChunkSplitter:
 
     def _match(self, view: memoryview, end: int) -> re.Match[bytes] | None:
         """What stands between two chunks in an unusual form, or None where it is not whole, or ends the taking."""
-        if view[end:] == _LINE_END:  # the end of a chunk, as is read with most of them
+        if bytes(view[end : end + 3]) == _LINE_END:  # the end of a chunk, as is read with most of them
             self._rest = _LINE_END
             return None
         found = _ANY_BETWEEN.match(view, end)
@@ -102,7 +102,7 @@ class ChunkSplitter:
 
     def _wait(self, part: bytes) -> None:
         """Keep what is not whole, in its shortest form, unless it cannot become anything."""
-        found = _PART_OF_BETWEEN.fullmatch(part)
+        found = PART_OF_BETWEEN.fullmatch(part)
         if found is None:
             self._refuse("illegal chunk header" if part.startswith(_LINE_END) else "malformed chunk footer")
             return

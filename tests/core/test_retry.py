@@ -49,6 +49,8 @@ def test_backoff(retries: int, longest: float) -> None:
         ({}, None),
         ({"Retry-After": "0"}, 0.0),
         ({"Retry-After": "7"}, 7.0),
+        ({"Retry-After": " 7\t"}, 7.0),
+        ({"Retry-After": f" {DATE} ", "Date": f" {DATE}\t"}, 0.0),
         ({"Retry-After": "1.5"}, 1.5),
         ({"Retry-After": "3600"}, 3600.0),
         ({"Retry-After-Ms": "250"}, 0.25),

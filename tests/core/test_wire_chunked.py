@@ -141,8 +141,8 @@ class Counting:
 @pytest.mark.parametrize("line", [b"0" * 900 + b"5", b"5;" + b"x" * 900, b"5" + b" " * 900 + b";"])
 def test_a_long_line_is_not_looked_at_again_with_every_byte(line: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """What arrives byte by byte costs no more than a look at a few bytes with each."""
-    counting = Counting(chunked._PART_OF_BETWEEN)
-    monkeypatch.setattr(chunked, "_PART_OF_BETWEEN", counting)
+    counting = Counting(chunked.PART_OF_BETWEEN)
+    monkeypatch.setattr(chunked, "PART_OF_BETWEEN", counting)
     chunks = ChunkSplitter(LIMIT)
     for byte in line:
         chunks.take(bytes([byte]))

@@ -1,7 +1,7 @@
 """Whatever arrives, in whatever pieces: the same events, never an exception, always an end."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from itertools import pairwise
 from typing import TypeVar
@@ -205,7 +205,8 @@ def test_lines_are_refused_that_h11_refuses(stream: bytes, cuts: list[int]) -> N
     for looking in (True, False):
         with pytest.MonkeyPatch.context() as patch:
             if not looking:
-                patch.setattr(HeadLines, "take", _pass_all)
+                patch.setattr(HeadLines, "take", _passing(HeadLines.take))
+                patch.setattr(HeadLines, "flush", _nothing)
             link = ClientLink(10.0, LIMITS)
             link.send(GET, 0.0)
             events = heard(link, pieces(stream, cuts))
@@ -213,10 +214,21 @@ def test_lines_are_refused_that_h11_refuses(stream: bytes, cuts: list[int]) -> N
     assert_same_but_sooner(*told)
 
 
-def _pass_all(lines: HeadLines, data: bytes) -> bytes:
-    """Lines that are not looked at, but for where a head ends."""
-    lines._last = (lines._last + data)[-2:]
-    return data
+def _nothing(lines: HeadLines) -> bytes:
+    """No bytes: they have been passed on."""
+    del lines
+    return b""
+
+
+def _passing(take: Callable[[HeadLines, bytes], bytes]) -> Callable[[HeadLines, bytes], bytes]:
+    """What passes on all lines as they are, also bad ones, and knows no less where a head ends."""
+
+    def pass_all(lines: HeadLines, data: bytes) -> bytes:
+        take(lines, data)
+        lines.fault = ""
+        return data
+
+    return pass_all
 
 
 @settings(max_examples=100)
