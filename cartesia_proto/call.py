@@ -256,7 +256,7 @@ def parse_json(response: Response, version: str) -> JsonValue:
         RemoteProtocolError: the body is no JSON.
     """
     del version
-    return json_codec.loads(response.body) if response.body else None
+    return json_codec.read_lenient(response.body) if response.body.strip() else None
 
 
 @final

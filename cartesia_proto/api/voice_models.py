@@ -149,6 +149,11 @@ def parse_voice(response: Response, version: str) -> Voice:
     return read_response(response, Voice)
 
 
+def parse_changed(response: Response, version: str) -> Voice | None:
+    """A voice that was changed; None where the success has no body (protocol section 2.0: accept any 2xx)."""
+    return parse_voice(response, version) if response.body.strip() else None
+
+
 def parse_metadata(response: Response, version: str) -> VoiceMetadata:
     """A voice just made."""
     del version
@@ -174,7 +179,7 @@ def parse_nothing(response: Response, version: str) -> None:
 
 def read_voices(response: Response) -> VoicePage:
     """A page, or the bare array of version 2024-06-10, which is the whole list."""
-    body: JsonValue = json.loads(response.body)
+    body: JsonValue = json.read_lenient(response.body)
     match body:
         case list():
             return VoicePage(data=read(body, tuple[Voice, ...]), has_more=False)

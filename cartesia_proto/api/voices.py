@@ -17,6 +17,7 @@ from cartesia_proto.api.voice_models import (
     Voice,
     VoiceMetadata,
     parse_accents,
+    parse_changed,
     parse_embedding,
     parse_metadata,
     parse_nothing,
@@ -182,13 +183,16 @@ class Voices(Resource[C_co]):
         gender: Gender | None = None,
         accent: str | None = None,
         request_options: RequestOptions | None = None,
-    ) -> Call[Voice]:
+    ) -> Call[Voice | None]:
         """Change a voice of your own; what is None stays as it is.
 
         Args:
             name, description: both needed up to version 2025-04-16.
             gender: from version 2025-04-16; to reset it send an explicit null through ``additional_body_parameters``.
             accent: a catalogue id, from version 2026-03-01.
+
+        Returns:
+            The voice as it is now; None where the service answers without it.
 
         Raises:
             LocalProtocolError: the id is empty, ``.`` or ``..``.
@@ -198,7 +202,7 @@ class Voices(Resource[C_co]):
         """
         path_segment("id", id)
         parameters = Parameters(id=id, name=name, description=description, gender=gender, accent=accent)
-        return Call(UPDATE, parameters, freeze_options(request_options), parse=parse_voice)
+        return Call(UPDATE, parameters, freeze_options(request_options), parse=parse_changed)
 
     @endpoint
     @staticmethod
@@ -290,11 +294,16 @@ class Voices(Resource[C_co]):
 
     @endpoint
     @staticmethod
-    def add_accents(id: str, *, accents: Sequence[str], request_options: RequestOptions | None = None) -> Call[Voice]:
+    def add_accents(
+        id: str, *, accents: Sequence[str], request_options: RequestOptions | None = None
+    ) -> Call[Voice | None]:
         """Add accents to an instant clone of your own: at most 10 in all with its native ones.
 
         Args:
             accents: catalogue ids.
+
+        Returns:
+            As `update`.
 
         Raises:
             LocalProtocolError: the id is empty, ``.`` or ``..``.
@@ -303,16 +312,20 @@ class Voices(Resource[C_co]):
         Source: protocol section 2.5.9 (``PATCH /voices/{id}/accents``, from version 2026-08-14).
         """
         path_segment("id", id)
-        return Call(ADD_ACCENTS, Parameters(id=id, accents=accents), freeze_options(request_options), parse=parse_voice)
+        parameters = Parameters(id=id, accents=accents)
+        return Call(ADD_ACCENTS, parameters, freeze_options(request_options), parse=parse_changed)
 
     @endpoint
     @staticmethod
-    def delete_accent(accent: str, *, id: str, request_options: RequestOptions | None = None) -> Call[Voice]:
+    def delete_accent(accent: str, *, id: str, request_options: RequestOptions | None = None) -> Call[Voice | None]:
         """Remove an accent from a voice of your own.
 
         Args:
             accent: a catalogue id.
             id: the voice.
+
+        Returns:
+            As `update`.
 
         Raises:
             LocalProtocolError: an id is empty, ``.`` or ``..``.
@@ -322,7 +335,8 @@ class Voices(Resource[C_co]):
         """
         path_segment("accent", accent)
         path_segment("id", id)
-        return Call(DELETE_ACCENT, Parameters(id=id, accent=accent), freeze_options(request_options), parse=parse_voice)
+        parameters = Parameters(id=id, accent=accent)
+        return Call(DELETE_ACCENT, parameters, freeze_options(request_options), parse=parse_changed)
 
     @endpoint
     @staticmethod

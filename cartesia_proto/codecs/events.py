@@ -4,17 +4,18 @@ This module knows the shapes of protocol sections 3.2 and 4.4 under every API ve
 included. It must not know which stream or context an event belongs to, nor what comes after it.
 
 One JSON object may be two events: a chunk that also says ``done: true`` is its audio, then `Done`, so neither is lost.
-Fields of no known meaning are kept in `extra`; optional ones may be absent or null; one of a wrong type is a
-`RemoteProtocolError` that names its path.
+Fields of no known meaning are kept in `extra`. One of a wrong type is taken as absent, and is kept there as it came: no
+event is lost for a field that it can do without. The one field that has no substitute is the audio of a chunk: where it
+is no base64, that is a `RemoteProtocolError` that names its path.
 """
 
 from collections.abc import Callable, Mapping
-from typing import ClassVar, Final, Literal, TypeAlias, cast
+from typing import ClassVar, Final, Literal, TypeAlias, TypeGuard, cast
 
 from attrs import field, frozen
 
 from cartesia_proto.codecs.failures import error_from_event
-from cartesia_proto.codecs.json import decode_base64, loads
+from cartesia_proto.codecs.json import decode_base64, read_lenient
 from cartesia_proto.errors import ApiError, JsonValue, RemoteProtocolError, Scope
 
 
@@ -26,7 +27,7 @@ class AudioChunk:
         audio: the decoded bytes.
         step_time: milliseconds the server took for it.
         flush_id: which flush it belongs to; an opaque number, on WebSockets only.
-        extra: fields of no known meaning.
+        extra: fields of no known meaning, and known ones of a wrong type.
     """
 
     type: ClassVar[Literal["chunk"]] = "chunk"
@@ -64,6 +65,8 @@ def audio_chunk(
 @frozen
 class WordTimestamps:
     """When words are spoken: three tuples of one length.
+
+    What has no word, start and end is left out; `extra` then has the whole field as it came.
 
     Attributes:
         words: the words; for Chinese and Japanese, characters.
@@ -180,9 +183,9 @@ def parse_events(message: bytes | memoryview | str, scope: Scope = "request") ->
         scope: how far an error in it reaches.
 
     Raises:
-        RemoteProtocolError: it is no JSON object, or a known field has a wrong type.
+        RemoteProtocolError: it is no JSON object, or the audio of a chunk is no base64.
     """
-    fields = loads(message)
+    fields = read_lenient(message)
     if not isinstance(fields, dict):
         raise RemoteProtocolError("an event must be a JSON object", path="$")
     return build_events(fields, scope)
@@ -195,9 +198,9 @@ def build_events(fields: Mapping[str, JsonValue], scope: Scope = "request") -> t
         scope: how far an error in it reaches.
 
     Raises:
-        RemoteProtocolError: a known field has a wrong type, or a chunk no data.
+        RemoteProtocolError: the audio of a chunk is no base64.
     """
-    kind = _optional_string(fields, "type") or _kind(fields)
+    kind = _string(fields, "type") or _kind(fields)
     if kind == "error":
         error = error_from_event(fields, scope)
         return (ErrorEvent(error, error.context_id),)
@@ -205,13 +208,13 @@ def build_events(fields: Mapping[str, JsonValue], scope: Scope = "request") -> t
         return (_done(fields),)
     if not _boolean(fields, "done"):
         return (_speech(kind, fields),)
-    end = Done(_optional_string(fields, "context_id"), _integer(fields, "status_code"))
+    end = Done(_string(fields, "context_id"), _integer(fields, "status_code"))
     return (_speech(kind, fields), end)
 
 
 def _kind(fields: Mapping[str, JsonValue]) -> str | None:
-    """What an object without a type is."""
-    if fields.get("error") is not None:
+    """What an object without a type is; one of a wrong type is no error, which could end more than its own context."""
+    if fields.get("error") is not None and not fields.get("type"):
         return "error"
     if fields.get("data") is not None:
         return "chunk"
@@ -229,14 +232,14 @@ def _speech(kind: str | None, fields: Mapping[str, JsonValue]) -> SpeechEvent:
         case "flush_done":
             return _flush(fields)
         case _:
-            return UnknownEvent(kind, _optional_string(fields, "context_id"), dict(fields))
+            return UnknownEvent(kind, _string(fields, "context_id"), dict(fields))
 
 
 def _chunk(fields: Mapping[str, JsonValue]) -> AudioChunk:
     return AudioChunk(
         audio=_audio(fields),
-        context_id=_optional_string(fields, "context_id"),
-        step_time=_number(fields.get("step_time"), "$.step_time"),
+        context_id=_string(fields, "context_id"),
+        step_time=_number(fields, "step_time"),
         status_code=_integer(fields, "status_code"),
         flush_id=_integer(fields, "flush_id"),
         extra=_extra(fields, _CHUNK),
@@ -245,10 +248,12 @@ def _chunk(fields: Mapping[str, JsonValue]) -> AudioChunk:
 
 def _audio(fields: Mapping[str, JsonValue]) -> bytes:
     data = fields.get("data")
-    if data is None and fields.get("done"):
+    if data is None:
         return b""
     if not isinstance(data, str):
-        raise _wrong("$.data", "a base64 string", data)
+        raise RemoteProtocolError(
+            f"$.data must be a base64 string, but is of type {type(data).__name__}", path="$.data"
+        )
     try:
         return decode_base64(data)
     except RemoteProtocolError as error:
@@ -256,35 +261,35 @@ def _audio(fields: Mapping[str, JsonValue]) -> bytes:
 
 
 def _words(fields: Mapping[str, JsonValue]) -> WordTimestamps:
-    words, start, end = _timings(fields, "word_timestamps", "words")
+    words, start, end, odd = _timings(fields, "word_timestamps", "words")
     return WordTimestamps(
         words=words,
         start=start,
         end=end,
-        context_id=_optional_string(fields, "context_id"),
+        context_id=_string(fields, "context_id"),
         status_code=_integer(fields, "status_code"),
         flush_id=_integer(fields, "flush_id"),
-        extra=_extra(fields, _WORDS),
+        extra={**_extra(fields, _WORDS), **odd},
     )
 
 
 def _phonemes(fields: Mapping[str, JsonValue]) -> PhonemeTimestamps:
-    phonemes, start, end = _timings(fields, "phoneme_timestamps", "phonemes")
+    phonemes, start, end, odd = _timings(fields, "phoneme_timestamps", "phonemes")
     return PhonemeTimestamps(
         phonemes=phonemes,
         start=start,
         end=end,
-        context_id=_optional_string(fields, "context_id"),
+        context_id=_string(fields, "context_id"),
         status_code=_integer(fields, "status_code"),
         flush_id=_integer(fields, "flush_id"),
-        extra=_extra(fields, _PHONEMES),
+        extra={**_extra(fields, _PHONEMES), **odd},
     )
 
 
 def _flush(fields: Mapping[str, JsonValue]) -> FlushDone:
     return FlushDone(
         flush_id=_integer(fields, "flush_id"),
-        context_id=_optional_string(fields, "context_id"),
+        context_id=_string(fields, "context_id"),
         status_code=_integer(fields, "status_code"),
         extra=_extra(fields, _FLUSH),
     )
@@ -292,7 +297,7 @@ def _flush(fields: Mapping[str, JsonValue]) -> FlushDone:
 
 def _done(fields: Mapping[str, JsonValue]) -> Done:
     return Done(
-        context_id=_optional_string(fields, "context_id"),
+        context_id=_string(fields, "context_id"),
         status_code=_integer(fields, "status_code"),
         extra=_extra(fields, _COMMON),
     )
@@ -300,72 +305,60 @@ def _done(fields: Mapping[str, JsonValue]) -> Done:
 
 def _timings(
     fields: Mapping[str, JsonValue], name: str, labels: str
-) -> tuple[tuple[str, ...], tuple[float, ...], tuple[float, ...]]:
-    path = f"$.{name}"
-    timings = fields.get(name)
-    if timings is None:
-        return (), (), ()
-    if not isinstance(timings, dict):
-        raise _wrong(path, "an object", timings)
-    texts = tuple(_string(item, where) for item, where in _items(timings, labels, path))
-    start = tuple(_required_number(item, where) for item, where in _items(timings, "start", path))
-    end = tuple(_required_number(item, where) for item, where in _items(timings, "end", path))
-    if not len(texts) == len(start) == len(end):
-        raise RemoteProtocolError(
-            f"{path}: {len(texts)} {labels}, {len(start)} starts and {len(end)} ends do not match", path=path
-        )
-    return texts, start, end
-
-
-def _items(timings: Mapping[str, JsonValue], name: str, path: str) -> list[tuple[JsonValue, str]]:
-    """The items of an array, each with its path; an absent one has none."""
-    items = timings.get(name)
-    if items is None:
-        return []
-    if not isinstance(items, list):
-        raise _wrong(f"{path}.{name}", "an array", items)
-    return [(item, f"{path}.{name}[{index}]") for index, item in enumerate(items)]
+) -> tuple[tuple[str, ...], tuple[float, ...], tuple[float, ...], dict[str, JsonValue]]:
+    """Labels, starts and ends as far as they belong together; and the whole field, unless that is all it has."""
+    given = fields.get(name)
+    timings = given if isinstance(given, dict) else {}
+    columns = [timings.get(part) or [] for part in (labels, "start", "end")]
+    texts: list[str] = []
+    starts: list[float] = []
+    ends: list[float] = []
+    for text, start, end in zip(*(column if isinstance(column, list) else [] for column in columns), strict=False):
+        if isinstance(text, str) and _is_number(start) and _is_number(end):
+            texts.append(text)
+            starts.append(float(start))
+            ends.append(float(end))
+    odd = (given is not None and given is not timings) or any(
+        not isinstance(column, list) or len(column) != len(texts) for column in columns
+    )
+    return tuple(texts), tuple(starts), tuple(ends), {name: given} if odd else {}
 
 
 def _extra(fields: Mapping[str, JsonValue], known: frozenset[str]) -> dict[str, JsonValue]:
-    return {name: value for name, value in fields.items() if name not in known}
+    """What is of no known meaning, or of a wrong type."""
+    return {name: value for name, value in fields.items() if name not in known or _is_wrong(name, value)}
+
+
+def _is_wrong(name: str, value: JsonValue) -> bool:
+    match name:
+        case "context_id":
+            return not isinstance(value, str | None)
+        case "step_time" | "status_code" | "flush_id":
+            return value is not None and not (_is_number(value) and (name == "step_time" or float(value).is_integer()))
+        case _:
+            return False
 
 
 def _boolean(fields: Mapping[str, JsonValue], name: str) -> bool:
+    """Whether a field is true, however it is written: an end that is overlooked is waited for."""
+    return fields.get(name) in (True, "true")
+
+
+def _string(fields: Mapping[str, JsonValue], name: str) -> str | None:
     value = fields.get(name)
-    if value is None or isinstance(value, bool):
-        return value is True
-    raise _wrong(f"$.{name}", "true or false", value)
-
-
-def _optional_string(fields: Mapping[str, JsonValue], name: str) -> str | None:
-    value = fields.get(name)
-    return None if value is None else _string(value, f"$.{name}")
-
-
-def _string(value: JsonValue, path: str) -> str:
-    if isinstance(value, str):
-        return value
-    raise _wrong(path, "a string", value)
+    return value if isinstance(value, str) else None
 
 
 def _integer(fields: Mapping[str, JsonValue], name: str) -> int | None:
+    """An integer; JSON has one kind of number alone, so it may be written with a point (RFC 8259 section 6)."""
     value = fields.get(name)
-    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
-        return value
-    raise _wrong(f"$.{name}", "an integer", value)
+    return int(value) if _is_number(value) and float(value).is_integer() else None
 
 
-def _number(value: JsonValue, path: str) -> float | None:
-    return None if value is None else _required_number(value, path)
+def _number(fields: Mapping[str, JsonValue], name: str) -> float | None:
+    value = fields.get(name)
+    return float(value) if _is_number(value) else None
 
 
-def _required_number(value: JsonValue, path: str) -> float:
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
-    raise _wrong(path, "a number", value)
-
-
-def _wrong(path: str, expected: str, value: JsonValue) -> RemoteProtocolError:
-    found = "null or absent" if value is None else f"of type {type(value).__name__}"
-    return RemoteProtocolError(f"{path} must be {expected}, but is {found}", path=path)
+def _is_number(value: JsonValue) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)

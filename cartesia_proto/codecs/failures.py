@@ -2,13 +2,18 @@
 
 This module knows the shapes of protocol section 6.1. It must not know retries, nor who raises what it makes. It never
 fails itself: a field of a wrong type counts as absent, and the body is kept as it came.
+
+Errors are read more leniently than successes. The fields may stand in an object within the body, as frameworks and
+gateways write it; of JSON that was cut, the members that are whole are read; text may be in another charset than JSON
+has to be. The outermost field of a name wins.
 """
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Final
 
-from cartesia_proto.codecs.json import loads
+from cartesia_proto.codecs.json import read_lenient
 from cartesia_proto.errors import ApiError, JsonValue, RemoteProtocolError, Scope, api_error_type
 from cartesia_proto.http import Response
 
@@ -17,6 +22,24 @@ DEFAULT_STATUS: Final = 500
 
 MAX_MESSAGE: Final = 1000
 """Characters of a message; a longer one is cut. Our choice: documented messages are one sentence, `body` has all."""
+
+_WITHIN: Final = ("error", "detail", "errors")
+"""Members whose value may be an object with the fields of the error, or an array of such: what FastAPI, Google's APIs
+and common gateways write."""
+
+_MEMBER: Final = re.compile(
+    r'"(type|title|message|error|detail|error_code|request_id|doc_url|context_id|status_code)"\s*+:\s*+'
+    r'("[^"\\]*+(?:\\.[^"\\]*+)*+"|[0-9]{3}(?![0-9.eE]))',
+    re.DOTALL,
+)
+"""A member of an error whose value is a string or may be a status."""
+
+_CHARSET: Final = re.compile(r"charset\s*=\s*[\"']?([\w-]+)", re.IGNORECASE)
+_CHARSETS: Final = {
+    **dict.fromkeys(("iso-8859-1", "latin1", "us-ascii", "windows-1252"), "cp1252"),  # one and the same on the web
+    **dict.fromkeys(("utf-16", "utf-16le", "utf-16be"), "utf-16"),
+}
+"""Charsets that a body which is no UTF-8 is read in where its Content-Type names them (WHATWG Encoding section 4.2)."""
 
 _HTML: Final = re.compile(r"\s*+<(?:!doctype\s|html|head|body|\?xml)", re.IGNORECASE)
 _HTML_TITLE: Final = re.compile(r"<title[^<>]*+>([^<]*+)", re.IGNORECASE)
@@ -30,72 +53,119 @@ def error_from_response(response: Response, retry_after: float | None = None) ->
     Args:
         retry_after: seconds the server asked to wait, read from the headers by the retry policy.
     """
-    text = response.body.decode("utf-8", "replace").strip()
-    body = _body(response.body) if text else None
-    fields = body if isinstance(body, dict) else {}
-    title, message = _described(response, body, text)
+    text = _text(response)
+    body = _body(text) if text.strip() else None
+    fields = fragments(text) if isinstance(body, str) else _fields(body)
+    title, message = _described(response, body, fields, text.strip())
     return api_error_type(response.status)(
         status_code=response.status,
         body=body,
         title=title,
         message=message,
-        error_code=_string(fields, "error_code"),
+        error_code=_code(fields),
         request_id=_string(fields, "request_id") or response.request_id,
         doc_url=_string(fields, "doc_url"),
         retry_after=retry_after,
     )
 
 
-def error_from_event(fields: Mapping[str, JsonValue], scope: Scope) -> ApiError:
+def error_from_event(event: Mapping[str, JsonValue], scope: Scope) -> ApiError:
     """The error that an error event is: the structured form, or the legacy ``error`` text.
 
     Args:
         scope: how far it reaches: an event stream is one request, on a WebSocket it is a context or the connection.
     """
+    fields = _fields(dict(event))
     title, message = _said(fields)
     status_code = _status(fields)
     return api_error_type(status_code)(
         status_code=status_code,
-        body=dict(fields),
+        body=dict(event),
         title=title,
         message=message,
-        error_code=_string(fields, "error_code"),
+        error_code=_code(fields),
         request_id=_string(fields, "request_id"),
         doc_url=_string(fields, "doc_url"),
-        context_id=_string(fields, "context_id"),
+        context_id=_string(event, "context_id"),
         scope=scope,
     )
 
 
-def _body(data: bytes) -> JsonValue:
+def fragments(text: str) -> dict[str, JsonValue]:
+    """What can be read of an error whose JSON is broken: its members that are whole, the first of each name."""
+    found: dict[str, JsonValue] = {}
+    if text.lstrip("\ufeff \t\r\n").startswith("{"):
+        for name, value in _MEMBER.findall(text):
+            with suppress(RemoteProtocolError):
+                found.setdefault(name, read_lenient(value))
+    return found
+
+
+def _text(response: Response) -> str:
+    data = response.body
+    named = _CHARSET.search(response.headers.get("content-type") or "")
+    charset = _CHARSETS.get(named.group(1).lower(), "utf-8") if named else "utf-8"
+    if charset == "utf-16" and b"\0" in data:
+        return data.decode("utf-16", "replace")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("utf-8" if charset == "utf-16" else charset, "replace")
+
+
+def _body(text: str) -> JsonValue:
     """The body as JSON, or as text where it is none."""
     try:
-        return loads(data)
+        return read_lenient(text)
     except RemoteProtocolError:
-        return data.decode("utf-8", "replace")
+        return text
 
 
-def _described(response: Response, body: JsonValue, text: str) -> tuple[str | None, str | None]:
-    """Title and message of an answer; the page of a gateway becomes one sentence, other JSON its own text."""
+def _fields(body: JsonValue) -> dict[str, JsonValue]:
+    """The texts of an error and its status, wherever in its body they stand."""
     match body:
         case dict():
-            title, message = _said(body)
-            return title, message if title or message else _cut(text)
-        case str() if _is_html(response, body):
-            return None, _page(response.status, body)
-        case str():
-            return _split(body)
+            within = (_fields(body.get(name)) for name in _WITHIN)
+            plain = {name: _joined(value) for name, value in body.items()}
+            own = {name: value for name, value in plain.items() if name == "status_code" or _string(plain, name)}
+            return {**next(filter(None, within), {}), **own}
+        case [dict() as first, *_]:
+            return _fields(first)
         case _:
-            return None, _cut(text) or None
+            return {}
+
+
+def _joined(value: JsonValue) -> JsonValue:
+    """Several sentences as one text."""
+    texts = [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+    return "; ".join(texts) if texts else value
+
+
+def _described(
+    response: Response, body: JsonValue, fields: Mapping[str, JsonValue], text: str
+) -> tuple[str | None, str | None]:
+    """Title and message of an answer; the page of a gateway becomes one sentence, other JSON its own text."""
+    title, message = _said(fields)
+    if title or message:
+        return title, message
+    if not isinstance(body, str):
+        return None, _cut(text) or None
+    return (None, _page(response.status, body)) if _is_html(response, body) else _split(body)
 
 
 def _said(fields: Mapping[str, JsonValue]) -> tuple[str | None, str | None]:
     """Title and message of an error of the API, in the order of protocol section 6.1."""
-    title, message = _string(fields, "title"), _string(fields, "message")
+    title = _string(fields, "title")
+    message = _string(fields, "message") or _string(fields, "msg")
     legacy = _string(fields, "error") or _string(fields, "detail") or ""
     if title is None and message is None:
         return _split(legacy)
     return title, _cut(message or legacy) or None
+
+
+def _code(fields: Mapping[str, JsonValue]) -> str | None:
+    """The code of an error of the API, or as others name it."""
+    return _string(fields, "error_code") or _string(fields, "code")
 
 
 def _split(text: str) -> tuple[str | None, str | None]:
@@ -127,4 +197,8 @@ def _string(fields: Mapping[str, JsonValue], name: str) -> str | None:
 
 def _status(fields: Mapping[str, JsonValue]) -> int:
     value = fields.get("status_code")
-    return value if isinstance(value, int) and 400 <= value <= 599 else DEFAULT_STATUS
+    try:
+        status = int(value) if isinstance(value, str | int | float) else DEFAULT_STATUS
+    except (ValueError, OverflowError):  # a text that is no number, or an infinity
+        status = DEFAULT_STATUS
+    return status if 400 <= status <= 599 else DEFAULT_STATUS

@@ -3,16 +3,23 @@
 This module knows which texts are accepted, and makes that set the same whether or not the `speed` extra (orjson,
 pybase64) is installed. It must not know what any message means.
 
-Accepted JSON is RFC 8259 in strict UTF-8 without a byte order mark, and further: no lone surrogates, not even escaped;
-no number whose double is infinite; at most `MAX_DEPTH` containers inside each other. An integer outside 64 bits becomes
-a float; of equal keys in one object the last wins. Accepted base64 is RFC 4648 section 4 in its canonical form.
+JSON accepted by `loads` is RFC 8259 in strict UTF-8 without a byte order mark, and further: no lone surrogates, not
+even escaped; no number whose double is infinite; at most `MAX_DEPTH` containers inside each other. An integer outside
+64 bits becomes a float; of equal keys in one object the last wins. Accepted base64 is RFC 4648 section 4 in its
+canonical form.
+
+Servers are read by `read_lenient`, which costs the same where a text is accepted as it stands. Otherwise only what is
+wrong is replaced: text that is none by U+FFFD, numbers that are none by null, and what is nested too deeply by null.
+
+Both refuse a text by its size in values before it is parsed, because a value may take 40 times as much memory as its
+text. The bounds count bytes, also those inside strings, so that counting costs next to nothing.
 """
 
 import json
 import math
 import re
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, NoReturn, cast
 
@@ -25,6 +32,13 @@ The deepest documented message has about six. orjson reads 1,024 and writes 254 
 as the interpreter's recursion limit, 1,000 frames by default, reaches from wherever it is called.
 """
 
+MAX_CONTAINERS: Final = 2**17
+"""Opening brackets in one text; our choice. The largest answer is the list of all voices, with two containers each
+(protocol section 2.5.2), so this is 65,000 voices, and of an error or event a thousand times what is documented."""
+
+MAX_VALUES: Final = 2**21
+"""Commas in one text; our choice. A voice has 192 numbers and some 20 fields, so this is 10,000 voices."""
+
 SHORT: Final = 2 * MAX_DEPTH
 """Bytes of a text that is too short to open and close more containers than `MAX_DEPTH` inside each other."""
 
@@ -35,15 +49,13 @@ MAX_INTEGER: Final = 2**64 - 1
 _INTEGER_CHARACTERS: Final = 20
 """Length of the longest texts of such an integer: 18446744073709551615 and -9223372036854775808."""
 
-_STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
-"""A JSON string; also one that never ends, so that searching stays linear."""
+_BRACKET: Final = re.compile(rb'(?:[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\Z))*+[\[\]{}]', re.DOTALL)
+"""Everything up to the next bracket outside a string, with it. It is matched, not searched for, so time is linear."""
 
 _PADDING: Final = ord("=")
 _FOUR_ZEROS: Final = b"AQgw"
 _TWO_ZEROS: Final = b"AEIMQUYcgkosw048"
 """The padding of base64, and the characters that end in so many zero bits (RFC 4648 section 4, table 1)."""
-
-_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 
 _ESCAPE: Final = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
@@ -68,10 +80,36 @@ def _standard_constant(text: str) -> NoReturn:
     raise ValueError(f"{text} is no JSON number")
 
 
+def _lenient_integer(text: str) -> int | float | None:
+    try:
+        return _standard_integer(text)
+    except ValueError:
+        return None
+
+
+def _lenient_float(text: str) -> float | None:
+    value = float(text)
+    return value if math.isfinite(value) else None
+
+
+def _lenient_constant(text: str) -> None:
+    """NaN and the infinities, which are no JSON."""
+    del text
+
+
 _DECODER: Final = json.JSONDecoder(
     parse_int=_standard_integer, parse_float=_standard_float, parse_constant=_standard_constant
 )
 """Made once: `json.loads` would make one for each text."""
+
+_LENIENT: Final = json.JSONDecoder(
+    parse_int=_lenient_integer, parse_float=_lenient_float, parse_constant=_lenient_constant, strict=False
+)
+"""Takes line ends and other control characters in strings, too."""
+
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_SURROGATE_ESCAPE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+"""Also of a pair; without one there is nothing to be looked for."""
 
 
 def _standard_parse(data: bytes | bytearray) -> JsonValue:
@@ -110,16 +148,67 @@ with suppress(ImportError):
     _decode, _encode = pybase64.b64decode, pybase64.b64encode_as_string
 
 
-def _nested_too_deeply(data: bytes) -> bool:
-    """Whether containers stand too deep; counting opening brackets alone settles nearly every text."""
-    if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
-        return False
-    depth = 0
-    for bracket in _STRING.sub(b"", data).translate(None, _NO_BRACKETS):
-        depth += 1 if bracket in b"[{" else -1
-        if depth > MAX_DEPTH:
-            return True
-    return False
+def _check_size(text: bytes) -> None:
+    """Refuse a text of more values than any has that is meant.
+
+    Raises:
+        ValueError: there are too many; nothing was parsed.
+    """
+    if text.count(b"[") + text.count(b"{") > MAX_CONTAINERS:
+        raise ValueError(f"it has more than {MAX_CONTAINERS} containers")
+    if text.count(b",") > MAX_VALUES:
+        raise ValueError(f"it has more than {MAX_VALUES} values")
+
+
+def _depths(text: bytes) -> Iterator[tuple[int, int]]:
+    """The place behind each bracket and how many are open there, until the outermost closes.
+
+    Counting opening brackets alone settles nearly every text: there are none then. No more brackets are looked at than
+    a text may have.
+    """
+    depth = place = 0
+    if text.count(b"[") + text.count(b"{") > MAX_DEPTH:
+        for _ in range(2 * MAX_CONTAINERS):
+            found = _BRACKET.match(text, place)
+            if found is None:
+                break
+            place = found.end()
+            depth += 1 if text[place - 1] in b"[{" else -1
+            yield place, depth
+            if depth <= 0:
+                break
+
+
+_TOO_DEEP: Final = f"it is nested more than {MAX_DEPTH} deep"
+
+
+def _check_depth(text: bytes) -> None:
+    if any(depth > MAX_DEPTH for _, depth in _depths(text)):
+        raise ValueError(_TOO_DEEP)
+
+
+def _without_depths(text: bytes) -> bytes:
+    """The text with null for each container that is nested too deeply.
+
+    Raises:
+        ValueError: one never ends.
+    """
+    kept: list[bytes] = []
+    start, before = 0, 0  # of what is kept next; how many were open before this bracket
+    for place, depth in _depths(text):
+        if before == MAX_DEPTH < depth:
+            kept += (text[start : place - 1], b"null")
+        elif depth == MAX_DEPTH < before:
+            start = place
+        before = depth
+    if before > MAX_DEPTH:
+        raise ValueError(_TOO_DEEP)
+    return b"".join((*kept, text[start:]))
+
+
+def _refused(error: ValueError) -> RemoteProtocolError:
+    """Also of a JSONDecodeError or UnicodeError; the text itself is not repeated."""
+    return RemoteProtocolError(f"this is no acceptable JSON: {error}", path="$")
 
 
 def loads(data: bytes | bytearray | memoryview | str) -> JsonValue:
@@ -130,11 +219,47 @@ def loads(data: bytes | bytearray | memoryview | str) -> JsonValue:
     """
     try:
         text = data.encode() if isinstance(data, str) else bytes(data)
-        if len(text) > SHORT and _nested_too_deeply(text):
-            raise ValueError(f"it is nested more than {MAX_DEPTH} deep")
+        if len(text) > SHORT:
+            _check_depth(text)
+            _check_size(text)
         return _parse(text)
-    except ValueError as error:  # also JSONDecodeError and UnicodeError; the text itself is not repeated
-        raise RemoteProtocolError(f"this is no acceptable JSON: {error}", path="$") from None
+    except ValueError as error:
+        raise _refused(error) from None
+
+
+def read_lenient(data: bytes | bytearray | memoryview | str) -> JsonValue:
+    """Parse one JSON text of a server, in which only what is wrong is lost.
+
+    What `loads` accepts is read as it reads it. Otherwise a byte order mark is left out; what is no UTF-8 and each lone
+    surrogate become U+FFFD; a number that no double can hold, and NaN and the infinities, become null, and so does a
+    container within `MAX_DEPTH` others. Control characters in strings are kept.
+
+    Raises:
+        RemoteProtocolError: even so it is no JSON, or it has more values than any text that is meant.
+    """
+    try:
+        text = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else bytes(data)
+        if len(text) > SHORT:
+            _check_size(text)
+            text = _without_depths(text)
+        with suppress(ValueError):
+            return _parse(text)
+        value: JsonValue = _LENIENT.decode(text.decode("utf-8", "replace").removeprefix("\ufeff"))
+        return _without_surrogates(value) if _SURROGATE_ESCAPE.search(text) else value
+    except ValueError as error:
+        raise _refused(error) from None
+
+
+def _without_surrogates(value: JsonValue) -> JsonValue:
+    match value:
+        case str():
+            return _SURROGATE.sub("\ufffd", value)
+        case list():
+            return [_without_surrogates(element) for element in value]
+        case dict():
+            return {_SURROGATE.sub("\ufffd", name): _without_surrogates(member) for name, member in value.items()}
+        case _:
+            return value
 
 
 def loads_short(text: bytes | bytearray) -> JsonValue:

@@ -7,6 +7,7 @@ Every event before a failure is returned; the failure is raised by the next call
 ``receive_data(b"")`` after each batch, and results never depend on how the bytes were cut.
 """
 
+from collections.abc import Mapping
 from typing import Final, final
 
 from attrs import evolve
@@ -19,16 +20,22 @@ from cartesia_proto.codecs.events import (
     ErrorEvent,
     SpeechEvent,
     TTSEvent,
+    UnknownEvent,
     build_events,
     parse_events,
 )
-from cartesia_proto.codecs.json import loads
+from cartesia_proto.codecs.failures import fragments
+from cartesia_proto.codecs.json import read_lenient
 from cartesia_proto.codecs.sse import ServerSentEvent, SSEDecoder
 from cartesia_proto.config import Limits
-from cartesia_proto.errors import CartesiaError, IncompleteStream, RemoteProtocolError
+from cartesia_proto.errors import CartesiaError, IncompleteStream, JsonValue, RemoteProtocolError
 
 LAST_VERSION_ENDING_SILENTLY: Final = "2024-11-13"
 """Up to this version a stream may end without a terminal event once a chunk has come (protocol section 3.2, note)."""
+
+
+_NAMES: Final = frozenset({"message", "chunk", "timestamps", "phoneme_timestamps", "done", "error"})
+"""What the stream names the events that matter (protocol section 3.1); ``message`` where it names none."""
 
 
 @final
@@ -103,6 +110,8 @@ class TTSDecoder:
         if chunk is not None:
             self._receive_chunk(chunk, events)
             return
+        if not data.strip() and sent.event != "error":  # such as what keeps a connection alive
+            return
         try:
             built = _events(sent)
         except RemoteProtocolError as error:
@@ -130,13 +139,28 @@ class TTSDecoder:
 
 
 def _events(sent: ServerSentEvent) -> tuple[TTSEvent, ...]:
-    """The JSON decides; a frame that the stream names ``error`` is one even where the JSON does not say so."""
-    if sent.event != "error":
-        return parse_events(sent.text)
+    """The JSON decides; a frame that the stream names ``error`` is one even where the JSON does not say so.
+
+    A frame of an unknown name may hold anything.
+    """
+    if sent.event == "error":
+        return build_events(_error_fields(sent.text))
     try:
-        fields = loads(sent.text)
+        return parse_events(sent.text)
     except RemoteProtocolError:
-        fields = None
-    if not isinstance(fields, dict):
-        return build_events({"type": "error", "error": sent.text})
-    return build_events(fields if fields.get("type") else {**fields, "type": "error"})
+        broken = fragments(sent.text)
+        if broken.get("type") == "error":
+            return build_events(broken)
+        if sent.event not in _NAMES:
+            return (UnknownEvent(sent.event),)
+        raise
+
+
+def _error_fields(text: str) -> Mapping[str, JsonValue]:
+    try:
+        fields = read_lenient(text)
+    except RemoteProtocolError:
+        fields = fragments(text)
+    if not isinstance(fields, dict) or not fields:
+        return {"type": "error", "error": text}
+    return fields if fields.get("type") else {**fields, "type": "error"}

@@ -25,6 +25,8 @@ _ESCAPED_LETTER: Final = re.compile(rb"\\u00[567]")
 
 _VALUE: Final = re.compile(rb'[ \t\n\r]*+:[ \t\n\r]*+"([^"\\]*+)"')
 
+_MENTIONS: Final = re.compile(_NAME + _VALUE.pattern)
+
 _MOST_SPACE: Final = 16
 """Bytes of white space before the name in which its comma is looked for; one with more is left to be parsed."""
 
@@ -40,6 +42,14 @@ def addressee(text: bytes) -> str | None:
         return None
     outermost = _flat(text, 1, at) or _flat(text, value.end(), len(text) - 1)
     return value.group(1).decode("utf-8", "replace") if outermost else None
+
+
+def mentioned(text: bytes) -> str | None:
+    """The one `context_id` that stands in a text which is no JSON; None where there is none, or another one too."""
+    found = _MENTIONS.search(text)
+    if found is None or any(other.group(1) != found.group(1) for other in _MENTIONS.finditer(text, found.end())):
+        return None
+    return found.group(1).decode("utf-8", "replace")
 
 
 def _flat(text: bytes, start: int, end: int) -> bool:

@@ -17,6 +17,7 @@ from typing import Final, Unpack, final
 from cartesia_proto.codecs import json
 from cartesia_proto.codecs.chunks import ChunkReader
 from cartesia_proto.codecs.events import ErrorEvent, build_events
+from cartesia_proto.codecs.failures import fragments
 from cartesia_proto.config import Config
 from cartesia_proto.discretion import hide_secrets
 from cartesia_proto.errors import (
@@ -26,10 +27,11 @@ from cartesia_proto.errors import (
     JsonValue,
     LocalProtocolError,
     RemoteProtocolError,
+    Scope,
     twin,
 )
 from cartesia_proto.http import header_secrets
-from cartesia_proto.sessions.addresses import addressee
+from cartesia_proto.sessions.addresses import addressee, mentioned
 from cartesia_proto.sessions.context import TTSContext
 from cartesia_proto.sessions.events import ContextEvent
 from cartesia_proto.sessions.handshake import CredentialsIn, WebSocketRequest, websocket_request
@@ -134,11 +136,12 @@ class TTSSession:
         self._contexts[context.id] = context
 
     def receive(self, message: str | bytes | memoryview, now: float) -> list[ContextEvent]:
-        """The events of one message. Never raises, whatever the peer says.
+        """The events of one message; of one that is empty, none. Never raises, whatever the peer says.
 
         A message for an id that is not open is counted and dropped. One without an id belongs to the only open
         context. An error without an id, or with something else in its place, ends every open context, and so does a
-        text that is no JSON object, unless it is known to be for an id that is not open: a long one is not parsed then.
+        text that is no JSON object, unless it names one id all the same: then it is for that id. A long one that is
+        known to be for an id that is not open is not parsed.
         """
         data = message if isinstance(message, bytes) else _in_bytes(message)
         events, received = self.receive_in_place(data, memoryview(data), [(0, len(data))], 0, now)
@@ -146,10 +149,12 @@ class TTSSession:
             return events
         if len(data) > LONG and (named := addressee(data)) and self._addressee(named) is None:
             return self._deliver(None, {}, now)
+        if not data.strip():  # such as what keeps a connection alive
+            return []
         try:
-            fields = json.loads(data)
+            fields = json.read_lenient(data)
         except RemoteProtocolError as error:
-            return self._fail_all(Input.ERROR, self._no_event(data, str(error)), now)
+            return self._receive_broken(data, str(error), now)
         if not isinstance(fields, dict):
             return self._fail_all(Input.ERROR, self._no_event(data, "it is no JSON object"), now)
         id = fields.get("context_id")
@@ -262,6 +267,17 @@ class TTSSession:
         only = next(iter(self._listening.values())) if len(self._listening) == 1 else None
         return self._deliver(only, fields, now)
 
+    def _receive_broken(self, message: bytes, reason: str, now: float) -> list[ContextEvent]:
+        """Fail the context that a text which is no JSON is for, where that can be told; else all."""
+        named = mentioned(message)
+        if named is None:
+            return self._fail_all(Input.ERROR, self._no_event(message, reason), now)
+        context = self._addressee(named)
+        fields = fragments(message.decode("utf-8", "replace"))
+        if context is None or fields.get("type") == "error":
+            return self._deliver(context, fields, now)
+        return context.fail(Input.ERROR, self._no_event(message, reason, "context"), now)
+
     def _addressee(self, id: JsonValue) -> TTSContext | None:
         context = self._contexts.get(id) if isinstance(id, str) else None
         return context if context is not None and context.listening else None
@@ -283,12 +299,12 @@ class TTSSession:
         secrets = header_secrets(self._config.headers.merged(signed))
         return lambda text: hide_secrets(text, secrets)
 
-    def _no_event(self, message: bytes, reason: str) -> RemoteProtocolError:
+    def _no_event(self, message: bytes, reason: str, scope: Scope = "connection") -> RemoteProtocolError:
         """The error of a text that is no event; the first versions sent bare error texts (protocol section 4.1)."""
         safe = self._hiding()(message.decode("utf-8", "replace"))
         shown = safe[:SHOWN] + ("…" if len(safe) > SHOWN else "")
         words = f"the server sent {shown!r}, which is no event: {reason}"
-        return RemoteProtocolError(words, path="$", scope="connection")
+        return RemoteProtocolError(words, path="$", scope=scope)
 
     # Which contexts may be opened.
 

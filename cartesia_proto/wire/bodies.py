@@ -1,15 +1,26 @@
 """What may be read of a response: its encoding, and how much of its body.
 
 This module knows the policy on bodies that are read whole: a success over its limit is refused, an error is cut, so
-that its status is never lost. It must not know how the bytes arrived, which `exchange` does, nor what they mean.
+that its status is never lost. A success whose body is compressed is refused, an error is inflated if it is what
+gateways send, else kept if it is text after all. It must not know how the bytes arrived, which `exchange` does, nor
+what they mean.
 """
 
-from typing import final
+import re
+import zlib
+from contextlib import suppress
+from typing import Final, final
 
 from attrs import evolve
 
 from cartesia_proto.errors import RemoteProtocolError
 from cartesia_proto.http import Response
+
+_ANY_HEADER: Final = 32 + zlib.MAX_WBITS
+"""Has zlib find out whether a body is gzip or deflate (zlib manual, inflateInit2)."""
+
+_TEXT: Final = re.compile(rb"[^\x00-\x08\x0e-\x1f]*+")
+"""Bytes without such control characters as no text has."""
 
 
 def content_coding(head: Response) -> str | None:
@@ -25,7 +36,7 @@ def content_coding(head: Response) -> str | None:
 def check_head(head: Response) -> None:
     """Refuse a 2xx response whose body is compressed: this library asks for ``identity`` alone and inflates nothing.
 
-    A response that is no success passes: its status says more than its body, which `BodyCollector` then leaves out.
+    A response that is no success passes: its status is never lost, and `BodyCollector` makes of its body what it can.
 
     Raises:
         RemoteProtocolError: the response has a Content-Encoding other than ``identity``; the message names it.
@@ -59,7 +70,7 @@ class BodyCollector:
         self._head = head
         self._limit = success_limit if head.ok else error_limit
         self._body = bytearray()
-        self.full: bool = content_coding(head) is not None
+        self.full: bool = False
 
     def receive_data(self, data: bytes) -> None:
         """Add bytes of the body, with the transfer coding already removed.
@@ -80,4 +91,22 @@ class BodyCollector:
 
     def finish(self) -> Response:
         """The response with what was collected as its body."""
-        return evolve(self._head, body=bytes(self._body))
+        coded = content_coding(self._head) is not None  # of an error
+        body = readable(bytes(self._body), self._limit) if coded else bytes(self._body)
+        return evolve(self._head, body=body)
+
+
+def readable(body: bytes, limit: int) -> bytes:
+    """What can be read of an error's body that says it is compressed: it may be so or not, and may be cut.
+
+    Args:
+        limit: how many bytes it may have once it is inflated.
+    """
+    inflate = zlib.decompressobj(_ANY_HEADER)
+    inflated = bytearray()
+    with suppress(zlib.error):
+        for place in range(len(body)):  # byte by byte: of a piece with a fault, zlib answers nothing
+            if len(inflated) >= limit:
+                break
+            inflated += inflate.decompress(body[place : place + 1], limit - len(inflated))
+    return bytes(inflated) or (body if _TEXT.fullmatch(body) else b"")

@@ -212,10 +212,14 @@ def test_answers() -> None:
     ):
         answer = answered(call, voice, 201)
         assert answer == Voice("v", "n", extra={"new": 1})
+        assert answer is not None
         assert answer["name"] == answer.name
     assert answered(Voices.localize(voice_id="v", name="n"), voice) == VoiceMetadata("v", "n", extra={"new": 1})
     assert answered(Voices.mix([]), b'{"embedding":[1,2]}') == Embedding((1.0, 2.0))
     assert answered(Voices.list_accents(), b'{"accents":[{"id":"a"}]}') == (Accent("a"),)
+    for status, body in ((204, b""), (200, b""), (202, b"\n")):
+        for change in (Voices.update("v"), Voices.add_accents("v", accents=["a"]), Voices.delete_accent("a", id="v")):
+            assert answered(change, body, status) is None
     delete: Call[object] = Voices.delete("v")
     assert answered(delete, b"", 204) is None
 

@@ -453,7 +453,8 @@ def test_undocumented_answers() -> None:
     """The parsed JSON, None for an empty body."""
     answer = finish(Call.json("GET", "/foo").operation(CONFIG, half), Response(200, Headers(), b'{"a":[1,null]}'))
     assert answer == {"a": [1, None]}
-    assert parse_json(Response(204), "") is None
+    assert parse_json(Response(204), "") is parse_json(Response(200, body=b" \n"), "") is None
+    assert parse_json(Response(200, body=b'\xef\xbb\xbf["\\ud83d", NaN]'), "") == ["\ufffd", None]
 
 
 @pytest.mark.parametrize("path", ["foo", "", "/a b", "/a?b=c", "/a#b", "/é", "/a\r\nX: 1", "https://evil.example/"])

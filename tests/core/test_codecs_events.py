@@ -118,36 +118,80 @@ def test_legacy_error(fields: dict[str, JsonValue]) -> None:
 WORDS: dict[str, JsonValue] = {"words": ["a"], "start": [0], "end": [1]}
 
 
+def _odd_phonemes(given: JsonValue) -> PhonemeTimestamps:
+    return PhonemeTimestamps((), (), (), extra={"phoneme_timestamps": given})
+
+
+ODD: list[tuple[dict[str, JsonValue], tuple[TTSEvent, ...]]] = [
+    ({"type": 5}, (UnknownEvent(None, None, {"type": 5}),)),
+    ({"type": 5, "error": "?"}, (UnknownEvent(None, None, {"type": 5, "error": "?"}),)),
+    ({"type": "chunk"}, (AudioChunk(b""),)),
+    ({"type": "chunk", "data": None, "done": False}, (AudioChunk(b""),)),
+    ({"type": "chunk", "data": "", "context_id": 5}, (AudioChunk(b"", extra={"context_id": 5}),)),
+    ({"type": "chunk", "data": "", "step_time": "5"}, (AudioChunk(b"", extra={"step_time": "5"}),)),
+    ({"type": "chunk", "data": "", "step_time": True}, (AudioChunk(b"", extra={"step_time": True}),)),
+    ({"type": "chunk", "data": "", "status_code": 206.0}, (AudioChunk(b"", status_code=206),)),
+    ({"type": "chunk", "data": "", "status_code": 1.5}, (AudioChunk(b"", extra={"status_code": 1.5}),)),
+    ({"type": "chunk", "data": "", "flush_id": True}, (AudioChunk(b"", extra={"flush_id": True}),)),
+    ({"type": "chunk", "data": "", "flush_id": 1e300}, (AudioChunk(b"", flush_id=int(1e300)),)),
+    ({"type": "chunk", "data": "", "done": 1}, (AudioChunk(b""), Done())),
+    ({"type": "chunk", "data": "", "done": 0}, (AudioChunk(b""),)),
+    ({"done": "true"}, (Done(),)),
+    ({"type": "done", "status_code": []}, (Done(extra={"status_code": []}),)),
+    ({"type": "flush_done", "flush_id": "1"}, (FlushDone(extra={"flush_id": "1"}),)),
+    ({"type": "later", "context_id": 5}, (UnknownEvent("later", None, {"type": "later", "context_id": 5}),)),
+    ({"type": "phoneme_timestamps", "phoneme_timestamps": WORDS}, (_odd_phonemes(WORDS),)),
+]
+
+
+@pytest.mark.parametrize(("fields", "events"), ODD)
+def test_wrong_types(fields: dict[str, JsonValue], events: tuple[TTSEvent, ...]) -> None:
+    """A field that an event can do without costs nothing; one of a wrong type is kept as it came."""
+    built = build_events(fields)
+    assert built == events
+    assert [type(event) for event in built] == [type(event) for event in events]
+
+
 @pytest.mark.parametrize(
-    ("fields", "path"),
+    "timings",
     [
-        ({"type": 5}, "$.type"),
-        ({"type": "chunk"}, "$.data"),
-        ({"type": "chunk", "data": None, "done": False}, "$.data"),
-        ({"type": "chunk", "data": 5}, "$.data"),
-        ({"type": "chunk", "data": "A"}, "$.data"),
-        ({"type": "chunk", "data": "", "context_id": 5}, "$.context_id"),
-        ({"type": "chunk", "data": "", "step_time": "5"}, "$.step_time"),
-        ({"type": "chunk", "data": "", "step_time": True}, "$.step_time"),
-        ({"type": "chunk", "data": "", "status_code": 1.5}, "$.status_code"),
-        ({"type": "chunk", "data": "", "flush_id": True}, "$.flush_id"),
-        ({"type": "chunk", "data": "", "done": 1}, "$.done"),
-        ({"done": "true"}, "$.done"),
-        ({"type": "timestamps", "word_timestamps": []}, "$.word_timestamps"),
-        ({"type": "timestamps", "word_timestamps": WORDS | {"words": "a"}}, "$.word_timestamps.words"),
-        ({"type": "timestamps", "word_timestamps": WORDS | {"words": [1]}}, "$.word_timestamps.words[0]"),
-        ({"type": "timestamps", "word_timestamps": WORDS | {"start": [None]}}, "$.word_timestamps.start[0]"),
-        ({"type": "timestamps", "word_timestamps": WORDS | {"end": [1, 2]}}, "$.word_timestamps"),
-        ({"type": "timestamps", "word_timestamps": WORDS | {"start": []}}, "$.word_timestamps"),
-        ({"type": "phoneme_timestamps", "phoneme_timestamps": WORDS}, "$.phoneme_timestamps"),
+        [],
+        5,
+        {"words": "a", "start": [0], "end": [1]},
+        {"words": ["a"], "start": [], "end": [1]},
+        {"words": ["a"], "end": [1]},
     ],
 )
-def test_wrong_types(fields: dict[str, JsonValue], path: str) -> None:
-    """A known field of a wrong type is the server's fault, and the error names where it is."""
+def test_timings_of_which_nothing_fits(timings: JsonValue) -> None:
+    """They have no word, and are kept as they came."""
+    (event,) = build_events({"type": "timestamps", "word_timestamps": timings})
+    assert event == WordTimestamps((), (), (), extra={"word_timestamps": timings})
+
+
+@pytest.mark.parametrize(
+    "timings",
+    [
+        {"words": ["a", "b"], "start": [0], "end": [1, 2]},
+        {"words": ["a", 5], "start": [0, 1], "end": [1, 2]},
+        {"words": ["a", "b"], "start": [0, None], "end": [1, 2]},
+        {"words": ["a", "b"], "start": [0, 1], "end": [1, "2"]},
+        {"words": ["a"], "start": [0], "end": [1, 2]},
+        {"words": [None, "a"], "start": [0, 0], "end": [1, 1]},
+    ],
+)
+def test_timings_that_fit_in_part(timings: JsonValue) -> None:
+    """What pairs is kept."""
+    (event,) = build_events({"type": "timestamps", "word_timestamps": timings, "flush_id": 1})
+    assert event == WordTimestamps(("a",), (0.0,), (1.0,), flush_id=1, extra={"word_timestamps": timings})
+
+
+@pytest.mark.parametrize("data", [5, "A", "é", ["AAEC"], "\ufffd"])
+def test_audio_that_is_none(data: JsonValue) -> None:
+    """A chunk whose audio cannot be had is the server's fault, and the error names where it is."""
     with pytest.raises(RemoteProtocolError) as caught:
-        build_events(fields)
-    assert caught.value.path == path
-    assert str(caught.value).startswith(path)
+        build_events({"type": "chunk", "data": data})
+    assert caught.value.path == "$.data"
+    assert str(caught.value).startswith("$.data")
 
 
 @pytest.mark.parametrize("message", ['{"type":"chunk","data":"AAEC"}', b'{"type":"chunk","data":"AAEC"}'])
@@ -156,6 +200,19 @@ def test_parse_events(message: str | bytes) -> None:
     assert parse_events(message) == (AudioChunk(b"\0\1\2"),)
     if isinstance(message, bytes):
         assert parse_events(memoryview(message)) == (AudioChunk(b"\0\1\2"),)
+
+
+@pytest.mark.parametrize(
+    ("message", "event"),
+    [
+        (b'{"type":"chunk","data":"AAEC","x":"\\ud83d"}', AudioChunk(b"\0\1\2", extra={"x": "\ufffd"})),
+        (b'{"type":"chunk","data":"AAEC","step_time":NaN}', AudioChunk(b"\0\1\2")),
+        (b'\xef\xbb\xbf{"type":"chunk","data":"AAEC","flush_id":1e400}', AudioChunk(b"\0\1\2")),
+    ],
+)
+def test_parse_events_of_damaged_messages(message: bytes, event: TTSEvent) -> None:
+    """What is no text or number costs no event."""
+    assert parse_events(message) == (event,)
 
 
 def test_parse_events_scope() -> None:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cartesia_proto.codecs.failures import MAX_MESSAGE, error_from_event, error_from_response
+from cartesia_proto.codecs.failures import MAX_MESSAGE, error_from_event, error_from_response, fragments
 from cartesia_proto.errors import (
     ApiError,
     BadRequestError,
@@ -162,7 +162,78 @@ def test_legacy_event() -> None:
     assert (error.title, error.message, error.scope) == ("Bad request", "no voice", "connection")
 
 
-@pytest.mark.parametrize("status", [None, "400", 206, 399, 600, 400.0, True])
+@pytest.mark.parametrize(
+    ("body", "title", "message", "code"),
+    [
+        (b'{"error":{"message":"m","code":"c"}}', None, "m", "c"),
+        (b'{"error":{"title":"T","message":"m","error_code":"c"},"message":5}', "T", "m", "c"),
+        (b'{"error":{"error":{"message":"m"}}}', None, "m", None),
+        (b'{"errors":[{"title":"T","detail":"d"},{"title":"U"}]}', "T", "d", None),
+        (b'{"detail":[{"loc":["body","a"],"msg":"field required","type":"missing"}]}', None, "field required", None),
+        (b'{"detail":{"message":"m"},"error":7}', None, "m", None),
+        (b'{"detail":["one","two",3]}', None, "one; two", None),
+        (b'{"message":["a is empty","b is too long"],"error":"Bad Request"}', None, "a is empty; b is too long", None),
+        (b'{"message":"outer","error":{"message":"inner","error_code":"c"}}', None, "outer", "c"),
+        (b'[{"message":"m"}]', None, "m", None),
+        (b'{"message":"half \\ud83d","error_code":"c","x":NaN}', None, "half \ufffd", "c"),
+        (b'\xef\xbb\xbf{"message":"m","error_code":"c"}', None, "m", "c"),
+        (b'{"message":"bad \xff","error_code":"c"}', None, "bad \ufffd", "c"),
+        (b'{"message":"two\nlines","error_code":"c"}', None, "two\nlines", "c"),
+        (b'{"x":' + b"[" * 500 + b"]" * 500 + b',"message":"m","error_code":"c"}', None, "m", "c"),
+        (b'{"title":"T","message":"m \\"q\\"","error_code":"c","request_id":"r', "T", 'm "q"', "c"),
+        (b'{"error_code": "c", "message": "\\x", "error": "T: m", "title":', "T", "m", "c"),
+        (b'{"error_code":"c"} trailing', None, '{"error_code":"c"} trailing', "c"),
+    ],
+)
+def test_odd_bodies(body: bytes, title: str | None, message: str | None, code: str | None) -> None:
+    """Of nested, cut and damaged JSON, whatever can be read is told; the outermost and first of a name wins."""
+    error = _error(400, body)
+    assert (error.title, error.message, error.error_code) == (title, message, code)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "message"),
+    [
+        ("text/plain; charset=iso-8859-1", "grüß".encode("latin-1"), "grüß"),
+        ("text/plain; charset=iso-8859-1", "grüß".encode(), "grüß"),
+        ('text/plain; charset="Windows-1252"', b"\x93q\x94", "“q”"),
+        ("text/plain; charset=klingon", b"a\xff", "a\ufffd"),
+        ("application/json; charset=utf-16", b'{"message":"m"}', "m"),
+        ("application/json; charset=utf-16", b"a\xff", "a\ufffd"),
+        ("application/json; charset=utf-16", '{"message":"m"}'.encode("utf-16"), "m"),
+        ("application/octet-stream", b'{"message":"m"}', "m"),
+        ("audio/wav", b"no such voice", "no such voice"),
+    ],
+)
+def test_charsets(content_type: str, body: bytes, message: str) -> None:
+    """UTF-8 is read whatever the label says; what is none, as the label says if it is a known one."""
+    assert _error(400, body, Content_Type=content_type).message == message
+
+
+def test_request_id_of_a_broken_body() -> None:
+    """It is told where it is whole, else the header's."""
+    assert _error(500, b'{"request_id":"r-1","message":"m').request_id == "r-1"
+    assert _error(500, b'{"message":"m","request_id":"r-1', X_Request_Id="r-2").request_id == "r-2"
+    assert _error(500, b'{"error":{"request_id":"r-1"}}', X_Request_Id="r-2").request_id == "r-1"
+
+
+def test_fragments() -> None:
+    """Members that are whole are read from JSON that is broken, the first of each name; of other text, nothing."""
+    text = (
+        '{"type":"error","status_code": 429, "status_code":500,"context_id":"c","message":"m","message":"n","title":"'
+    )
+    assert fragments(text) == {"type": "error", "status_code": 429, "context_id": "c", "message": "m"}
+    assert fragments('\ufeff {"status_code":42,"status_code":4290,"status_code":429.5') == {}
+    assert fragments('"message":"m"') == fragments("") == {}
+
+
+@pytest.mark.parametrize(("status", "kind"), [(429.0, RateLimitError), ("400", BadRequestError)])
+def test_event_with_an_oddly_written_status(status: JsonValue, kind: type[ApiError]) -> None:
+    """It is what it means."""
+    assert type(error_from_event({"status_code": status}, "request")) is kind
+
+
+@pytest.mark.parametrize("status", [None, "x", "", 206, 399, 600, 400.5e300, float("inf"), True, [400]])
 def test_event_without_an_error_status(status: JsonValue) -> None:
     """An event whose status is none of an error counts as the server's fault."""
     error = error_from_event({"status_code": status}, "request")

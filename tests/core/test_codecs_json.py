@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+import tracemalloc
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -114,6 +115,102 @@ def test_loads_refuses(codec: ModuleType, text: bytes | str) -> None:
         codec.loads(text)
     assert caught.value.path == "$"
     assert caught.value.__cause__ is None
+
+
+READ_LENIENTLY: list[tuple[bytes, JsonValue]] = [
+    *LOADED,
+    (b"\xef\xbb\xbf{}", {}),
+    (b'"\\ud800"', "\ufffd"),
+    (b'"\\udc00\\ud800x\\uD83D\\uDE00"', "\ufffd\ufffdx😀"),
+    (b'{"\\udfff":[1,"\\ud83d",{"a":"\\ud83d"}]}', {"\ufffd": [1, "\ufffd", {"a": "\ufffd"}]}),
+    (b'{"a":"\\ud800","a":1}', {"a": 1}),
+    (b'["\xff","\xed\xa0\x80"]', ["\ufffd", "\ufffd\ufffd\ufffd"]),
+    (b"[NaN,Infinity,-Infinity,1e400,-1e400,1.5]", [None, None, None, None, None, 1.5]),
+    (b"1" * 5000, None),
+    (b'[NaN,18446744073709551616,7,"\\u0041"]', [None, float(2**64), 7, "A"]),
+    (b'"a\nb\x00"', "a\nb\0"),
+]
+
+
+@both
+@pytest.mark.parametrize(("text", "value"), READ_LENIENTLY)
+def test_read_lenient(codec: ModuleType, text: bytes, value: JsonValue) -> None:
+    """Only what is wrong is lost: what is no text becomes U+FFFD, what is no number null."""
+    for given in (text, bytearray(text), memoryview(text)):
+        parsed = codec.read_lenient(given)
+        assert (parsed, type(parsed)) == (value, type(value))
+
+
+@both
+@pytest.mark.parametrize(
+    "text", [b"", b" ", b"nul", b"{} {}", b"[1,]", b"01", b'"\\x"', "1".encode("utf-16"), b"{'a':1}"]
+)
+def test_read_lenient_refuses(codec: ModuleType, text: bytes) -> None:
+    """What is no JSON even so is the server's fault."""
+    with pytest.raises(RemoteProtocolError, match="no acceptable JSON") as caught:
+        codec.read_lenient(text)
+    assert caught.value.path == "$"
+    assert caught.value.__cause__ is None
+
+
+@both
+def test_read_lenient_takes_text(codec: ModuleType) -> None:
+    """A lone surrogate, which cannot have travelled, is no reason to fail."""
+    assert codec.read_lenient('{"a":"é"}') == {"a": "é"}
+    assert codec.read_lenient('"\ud800"') == "\ufffd\ufffd\ufffd"
+
+
+def _list(depth: int, inner: JsonValue) -> JsonValue:
+    for _ in range(depth):
+        inner = [inner]
+    return inner
+
+
+@both
+def test_read_lenient_cuts_depths(codec: ModuleType) -> None:
+    """What is nested too deeply is null, and what stands beside it is read; where it has no end, nothing is."""
+    most = codec.MAX_DEPTH
+    assert codec.read_lenient(_nested(most)) == _list(most - 1, [])
+    assert codec.read_lenient(_nested(most + 1)) == _list(most, None)
+    deep = b'{"a":' * 2000 + b'"[{\\""' + b"}" * 2000
+    parsed = codec.read_lenient(b'{"x":' + deep + b',"y":[' + deep + b',"\\ud800"],"z":NaN}')
+    assert (parsed["y"][1], parsed["z"]) == ("\ufffd", None)
+    for bad in (b"[" * 1000, b"[" * 1000 + b'"', b"]" * 1000, b"[" * 1000 + b"]" * 1001, b"[" * 200 + b'"a' * 99):
+        with pytest.raises(RemoteProtocolError):
+            codec.read_lenient(bad)
+
+
+@both
+@pytest.mark.parametrize("read", ["loads", "read_lenient"])
+@pytest.mark.parametrize(
+    "piece", [b'{"a":', b"[", b"[{},", b"{},", b'"ab",', b'"":', b'["":', b"1.5,", b"]", b'\\"[', b'{"a":0},']
+)
+def test_amplification(codec: ModuleType, read: str, piece: bytes) -> None:
+    """Whatever 4 MiB hold, they are refused before they have taken much memory.
+
+    The bound leaves room for what orjson sets aside and never touches.
+    """
+    text = b"[" * 200 + piece * (4 * 2**20 // len(piece))
+    tracemalloc.start()
+    with pytest.raises(RemoteProtocolError):
+        getattr(codec, read)(text)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 15 * len(text)
+
+
+@both
+@pytest.mark.parametrize("read", ["loads", "read_lenient"])
+def test_most_values(codec: ModuleType, read: str) -> None:
+    """There is a bound to containers and to values, which no text that is meant comes near."""
+    parse = getattr(codec, read)
+    containers = codec.MAX_CONTAINERS - 1
+    assert len(parse(b"[" + b"[]," * (containers - 1) + b"{}]")) == containers
+    with pytest.raises(RemoteProtocolError, match="more than 131072 containers"):
+        parse(b"[" + b"[]," * containers + b"{}]")
+    assert len(parse(b"[" + b"0," * codec.MAX_VALUES + b"0]")) == codec.MAX_VALUES + 1
+    with pytest.raises(RemoteProtocolError, match="more than 2097152 values"):
+        parse(b"[" + b"0," * codec.MAX_VALUES + b"0,0]")
 
 
 @both

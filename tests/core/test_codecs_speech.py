@@ -99,6 +99,16 @@ def test_whole_samples() -> None:
         (b'event: error\ndata: {"status_code":400,"title":"T","message":"m"}\n\n', BadRequestError, "T: m"),
         (b"event: error\ndata: T: m\n\n", ServerError, "T: m"),
         (b'event: error\ndata: ["m"]\n\n', ServerError, "m"),
+        (b'event: error\ndata: {"status_code":400,"message":"m\n\n', BadRequestError, "400 the server gave no reason"),
+        (b'event: error\ndata: {"message":"m","status_code":400,"x":\n\n', BadRequestError, "m"),
+        (b"event: error\ndata: {broken\n\n", ServerError, "{broken"),
+        (b"event: error\ndata\n\n", ServerError, "500"),
+        (
+            b'data: {"type":"error","status_code":400,"message":"m \xff \\ud83d"}\n\n',
+            BadRequestError,
+            "m \ufffd \ufffd",
+        ),
+        (b'data: {"type":"error","status_code":400,"message":"m","x":\n\n', BadRequestError, "m"),
     ],
 )
 def test_error_events(frame: bytes, kind: type[ApiError], message: str) -> None:
@@ -113,6 +123,41 @@ def test_error_events(frame: bytes, kind: type[ApiError], message: str) -> None:
         decoder.receive_eof()
 
 
+@pytest.mark.parametrize(
+    "frame", [b"data:\n\n", b"data\n\n", b"data: \n\n", b"data:\ndata: \t\n\n", b"event: ping\ndata:\n\n", b"data:\r\r"]
+)
+def test_empty_data(frame: bytes) -> None:
+    """It is nothing, and ends nothing; nor does it make a stream one that was cut."""
+    decoder = _decoder("2024-06-10")
+    assert decoder.receive_data(frame + CHUNK + frame + CHUNK + frame) == [EVENT, EVENT]
+    assert decoder.receive_data(b"") == []
+    assert decoder.receive_eof() == []
+
+
+@pytest.mark.parametrize("data", [b"", b"pong", b"[]", b"5"])
+def test_frames_of_other_names(data: bytes) -> None:
+    """They may hold anything: whoever knows the name knows what."""
+    decoder = _decoder()
+    events = decoder.receive_data(b"event: ping\ndata: " + data + b"\n\n" + CHUNK)
+    assert events == [*([UnknownEvent("ping")] if data else []), EVENT]
+    assert decoder.receive_data(b"") == []
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b'{"type":"timestamps","word_timestamps":{"words":["\\ud83d"],"start":[NaN],"end":[0]}}',
+        b'{"type":"chunk","data":null}',
+        b'{"type":"chunk","data":"","status_code":206.0,"step_time":"?"}',
+        b'{"type":"chunk","data":"","x":"\xff"}',
+    ],
+)
+def test_damaged_frames(frame: bytes) -> None:
+    """What is wrong with a field that nobody needs breaks no stream."""
+    events = _decoder().receive_data(b"data: " + frame + b"\n\n" + CHUNK)
+    assert [event.audio for event in events] == [b"", EVENT.audio]
+
+
 def test_the_json_decides() -> None:
     """A frame the stream calls an error, whose JSON has another type, is what the JSON says."""
     assert _decoder().receive_data(b"event: error\n" + CHUNK) == [EVENT]
@@ -123,7 +168,7 @@ def test_the_json_decides() -> None:
     [
         (b"data: garbage\n\n", "no acceptable JSON"),
         (b"data: []\n\n", "must be a JSON object"),
-        (b"data\n\n", "no acceptable JSON"),
+        (b"event: chunk\ndata: garbage\n\n", "no acceptable JSON"),
         (b'data: {"type":"chunk","data":"A"}\n\n', r"\$\.data"),
         (b"data: " + b"x" * 100, "a line of the event stream exceeds 100 bytes"),
     ],

@@ -1,4 +1,4 @@
-"""From parsed JSON to models: tolerant of tomorrow, strict about today, and a path for every violation."""
+"""From parsed JSON to models: tolerant of tomorrow and of what nobody needs, and a path for every violation."""
 
 import pickle
 from typing import Literal, TypeAlias
@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 import pytest
 from attrs import frozen
 
-from cartesia_proto.convert import Model, converter, read, read_response
+from cartesia_proto.convert import MAX_BROKEN, Model, converter, read, read_response
 from cartesia_proto.errors import JsonValue, RemoteProtocolError
 from cartesia_proto.http import Response
 
@@ -117,28 +117,72 @@ class Leafless(Model):
     id: str
 
 
+ODD: list[tuple[str, JsonValue]] = [
+    ("height", "5"),
+    ("height", 5.5),
+    ("height", True),
+    ("alive", "false"),
+    ("alive", 0),
+    ("size", 5),
+    ("former_size", []),
+    ("leaf", []),
+    ("leaf", {}),
+    ("leaf", {"name": None}),
+    ("leaves", {}),
+    ("leaves", "ab"),
+    ("leaves", [5]),
+    ("leaves", [{}]),
+    ("rings", 5),
+    ("rings", [1, None]),
+    ("pair", "c"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), ODD)
+def test_fields_of_a_wrong_type(name: str, value: JsonValue) -> None:
+    """They take their default and are kept as they came; the others are read."""
+    tree = read({"id": "t", "anything": 5, "new": 1, name: value}, Tree)
+    assert tree == Tree("t", anything=5, extra={"new": 1, name: value})
+    assert tree[name] == value
+    assert tree.keys().count(name) == 1
+    assert dict(tree)[name] == value
+
+
+def test_fields_within_fields() -> None:
+    """What is wrong at a depth costs nothing above it."""
+    tree = read({"id": "t", "leaf": {"name": "l", "weight": "2"}, "size": 5, "alive": 0}, Tree)
+    assert tree == Tree("t", leaf=Leaf("l", extra={"weight": "2"}), extra={"size": 5, "alive": 0})
+
+
+def test_integers_written_with_a_point() -> None:
+    """JSON has one kind of number alone."""
+    height = read({"id": "t", "height": 5.0}, Tree).height
+    assert (height, type(height)) == (5, int)
+
+
+def test_broken_elements() -> None:
+    """An array of models does without those that are broken, and is kept as it came."""
+    leaves: JsonValue = [{"name": "a"}, 5, {"name": {}}, {"name": "b"}, None]
+    assert read({"id": "t", "leaves": leaves}, Tree) == Tree(
+        "t", leaves=(Leaf("a"), Leaf("b")), extra={"leaves": leaves}
+    )
+    assert read(leaves, tuple[Leaf, ...]) == (Leaf("a"), Leaf("b"))
+    assert read([], tuple[Leaf, ...]) == ()
+
+
+def test_too_many_broken_elements() -> None:
+    """Then it is no such array: each costs time."""
+    broken: list[JsonValue] = [{}] * MAX_BROKEN
+    assert read([{"name": "a"}, *broken], tuple[Leaf, ...]) == (Leaf("a"),)
+    with pytest.raises(RemoteProtocolError, match=r"missing field 'name' at \$\[1\]\.name"):
+        read([{"name": "a"}, *broken, {}], tuple[Leaf, ...])
+
+
 VIOLATIONS: list[tuple[JsonValue, str, str]] = [
     ({}, "$.id", "missing field 'id'"),
     ({"id": None}, "$.id", "expected str, not null"),
     ({"id": 5}, "$.id", "expected str, not int"),
-    ({"id": "t", "height": "5"}, "$.height", "expected int, not str"),
-    ({"id": "t", "height": 5.0}, "$.height", "expected int, not float"),
-    ({"id": "t", "height": True}, "$.height", "expected int, not bool"),
-    ({"id": "t", "alive": "false"}, "$.alive", "expected bool, not str"),
-    ({"id": "t", "alive": 0}, "$.alive", "expected bool, not int"),
-    ({"id": "t", "size": 5}, "$.size", "expected str, not int"),
-    ({"id": "t", "former_size": []}, "$.former_size", "expected str, not an array"),
-    ({"id": "t", "leaf": []}, "$.leaf", "expected an object, not an array"),
-    ({"id": "t", "leaf": {}}, "$.leaf.name", "missing field 'name'"),
-    ({"id": "t", "leaf": {"name": "l", "weight": "2"}}, "$.leaf.weight", "expected a number, not str"),
-    ({"id": "t", "leaf": {"name": "l", "weight": False}}, "$.leaf.weight", "expected a number, not bool"),
-    ({"id": "t", "leaves": {}}, "$.leaves", "expected an array, not an object"),
-    ({"id": "t", "leaves": "ab"}, "$.leaves", "expected an array, not str"),
-    ({"id": "t", "leaves": [{"name": "a"}, 5]}, "$.leaves[1]", "expected an object, not int"),
-    ({"id": "t", "leaves": [{"name": "a"}, {"name": {}}]}, "$.leaves[1].name", "expected str, not an object"),
-    ({"id": "t", "rings": 5}, "$.rings", "expected an array, not int"),
-    ({"id": "t", "rings": [1, None]}, "$.rings[1]", "expected a number, not null"),
-    ({"id": "t", "pair": "c"}, "$.pair", "."),
+    ({"id": 5, "height": "x"}, "$.id", "expected str, not int"),
     ([], "$", "expected an object, not an array"),
     (None, "$", "expected an object, not null"),
     ("text", "$", "expected an object, not str"),
@@ -158,9 +202,17 @@ def test_violations(body: JsonValue, path: str, complaint: str) -> None:
 def test_lists_of_models() -> None:
     """A bare array of models is read with `tuple[Model, ...]`."""
     assert read([{"name": "a"}], tuple[Leaf, ...]) == (Leaf("a"),)
-    with pytest.raises(RemoteProtocolError) as caught:
-        read([{"name": "a"}, {"name": None}], tuple[Leaf, ...])
-    assert caught.value.path == "$[1].name"
+    broken: list[tuple[JsonValue, str]] = [
+        ([5, {"name": None}], "$[0]"),
+        ([{"name": None}], "$[0].name"),
+        ({"name": "a"}, "$"),
+    ]
+    for body, path in broken:
+        with pytest.raises(RemoteProtocolError) as caught:
+            read(body, tuple[Leaf, ...])
+        assert caught.value.path == path
+    with pytest.raises(RemoteProtocolError, match=r"expected a number, not str at \$\[1\]"):
+        read([1, "2"], tuple[float, ...])
 
 
 def test_unexpected_violations_are_described_too() -> None:
@@ -181,6 +233,8 @@ def test_unexpected_violations_are_described_too() -> None:
 def test_responses() -> None:
     """The body of a response is read as JSON; what is none says so."""
     assert read_response(Response(200, body=b'{"name":"a"}'), Leaf) == Leaf("a")
+    damaged = b'\xef\xbb\xbf{"name":"\\ud83d\xff","weight":NaN}'
+    assert read_response(Response(200, body=damaged), Leaf) == Leaf("\ufffd\ufffd")
     with pytest.raises(RemoteProtocolError, match="no acceptable JSON"):
         read_response(Response(200, body=b"<html>"), Leaf)
 

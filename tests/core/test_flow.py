@@ -3,6 +3,7 @@
 from collections.abc import Generator
 
 import pytest
+from attrs import evolve
 
 from cartesia_proto.errors import (
     ApiError,
@@ -398,3 +399,23 @@ def test_a_decoder_without_echo() -> None:
     assert decoder.receive_data(b".") == ["."]
     assert decoder.finished
     assert decoder.receive_eof() == ["end"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"message":"your key is SECRET-CANARY"}',
+        b'{"message":"your key is SECRET-\\u0043ANARY"}',
+        b'{"error":{"message":"your key is SECRET-C\\u0041NARY"}}',
+        b'{"message":"your key is SECRET-\\u0043ANARY","x":',
+    ],
+)
+def test_an_error_without_echo(body: bytes) -> None:
+    """A secret that the server repeats does not show, however it is written."""
+    request = evolve(GET, headers=Headers([("Authorization", "Bearer SECRET-CANARY")]))
+    with pytest.raises(NotFoundError) as caught:
+        operation = Operation(asking(request, terms(), "whole", lambda response: response.body))
+        operation.start()
+        operation.resume(Response(404, body=body))
+    assert caught.value.message == "your key is ***"
+    assert "SECRET-CANARY" not in repr((caught.value, caught.value.body))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cartesia_proto.sessions.addresses import addressee
+from cartesia_proto.sessions.addresses import addressee, mentioned
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,21 @@ def test_known(text: str) -> None:
 def test_left_to_be_parsed(text: str) -> None:
     """There is none, it is another one's, or that would have to be found out."""
     assert addressee(text.encode()) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "id"),
+    [
+        ('{"context_id":"a","data":"AAA', "a"),
+        ('{"context_id" :\n"a","context_id":"a"', "a"),
+        ('x"context_id":"\xe9"', "\xe9"),
+        ('{"context_id":"a","context_id":"b"', None),
+        ('{"context_id":5', None),
+        ('{"context_id":"a', None),
+        ('{"x":"\\"context_id\\":\\"a\\""', None),
+        ("garbage", None),
+    ],
+)
+def test_mentioned(text: str, id: str | None) -> None:
+    """The one id that a broken text names, however often; never one inside a string."""
+    assert mentioned(text.encode()) == id

@@ -20,6 +20,7 @@ from cartesia_proto.errors import (
     ConnectionLost,
     JsonValue,
     LocalProtocolError,
+    RateLimitError,
     RemoteProtocolError,
     TimeoutError,
 )
@@ -226,7 +227,8 @@ def test_a_malformed_frame_without_an_id() -> None:
     _speaking(session, "a", "b")
     assert session.receive(_frame(type="chunk", data=5), 0.0) == []
     assert session.receive(_frame(type=5, error="?"), 0.0) == []
-    assert session.dropped_frames == 2
+    assert session.receive(_frame(type="chunk", error="?", data=5), 0.0) == []
+    assert session.dropped_frames == 3
     session.open_contexts[0].cancel(0.0)
     (event,) = session.receive(_frame(type="chunk", data=5), 0.0)
     assert isinstance(_failure(event), RemoteProtocolError)
@@ -239,12 +241,11 @@ def test_a_malformed_frame_without_an_id() -> None:
         ("Internal error", "'Internal error'"),
         (b"Internal error", "'Internal error'"),
         (memoryview(b"\xff\xfe garbage"), "'\ufffd\ufffd garbage'"),
-        ("", "''"),
         ("[]", "it is no JSON object"),
         ('"text"', "it is no JSON object"),
         ("null", "it is no JSON object"),
-        ('{"context_id":"a"', "no acceptable JSON"),
-        ('{"context_id":"a","step_time":NaN}', "no acceptable JSON"),
+        ('{"type":"chunk"', "no acceptable JSON"),
+        ('{"context_id":"a","x":{"context_id":"b"}', "no acceptable JSON"),
         ("[" * 1000, "nested more than"),
         ("x" * 1000, "'" + "x" * 200 + "…'"),
         ("\ud800", "'\ufffd\ufffd\ufffd'"),
@@ -262,6 +263,80 @@ def test_what_is_no_event(message: str | bytes | memoryview, shown: str) -> None
         assert (error.path, error.scope) == ("$", "connection")
         assert shown in str(error)
         assert len(str(error)) < 1000
+
+
+@pytest.mark.parametrize("message", ["", b"", memoryview(b""), " ", "\r\n\t"])
+def test_an_empty_message(message: str | bytes | memoryview) -> None:
+    """It is nothing, and ends nothing."""
+    session = _session()
+    _speaking(session, "a", "b")
+    assert session.receive(message, 0.0) == []
+    assert session.dropped_frames == 0
+
+
+DAMAGED = [
+    b'{"type":"timestamps","context_id":"a","word_timestamps":{"words":["\\ud83d"],"start":[0],"end":[1]}}',
+    b'{"type":"timestamps","context_id":"a","word_timestamps":{"words":["x"],"start":[NaN],"end":[1]}}',
+    b'{"type":"timestamps","context_id":"a","word_timestamps":{"words":["x","y"],"start":[1],"end":[1]}}',
+    b'{"type":"chunk","context_id":"a","data":null,"status_code":206.0}',
+    b'{"type":"chunk","context_id":"a","data":"","step_time":1e400,"flush_id":"1"}',
+    b'{"type":"later","context_id":"a","x":"\xff"}',
+    b'\xef\xbb\xbf{"type":"later","context_id":"a"}',
+    b'{"context_id":"a","x":' + b"[" * 200 + b"]" * 200 + b"}",
+]
+
+
+@pytest.mark.parametrize("message", DAMAGED)
+def test_a_damaged_message(message: bytes) -> None:
+    """What is wrong with a field that nobody needs costs nothing."""
+    session = _session()
+    first, second = _speaking(session, "a", "b")
+    (event,) = session.receive(message, 0.0)
+    assert (event.context_id, event.audio) == ("a", b"")
+    assert list(session.open_contexts) == [first, second]
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        (b'{"type":"chunk","context_id":"a","data":"A"}', "base64"),
+        (b'{"type":"chunk","context_id":"a","data":"\\ud83d"}', "base64"),
+        (b'{"type":"chunk","context_id":"a","data":"AAA=', "no acceptable JSON"),
+        (b'{"context_id" : "a","x":\xff}', "no acceptable JSON"),
+        (b'{"context_id":"a","context_id":"a"', "no acceptable JSON"),
+        (b'{"context_id":"a","x":' + b"[" * 200_000 + b"]" * 200_000 + b"}", "more than 131072 containers"),
+    ],
+)
+def test_a_broken_message_for_one(message: bytes, words: str) -> None:
+    """It costs that context alone; for an id that is not open, nobody."""
+    session = _session()
+    _, second = _speaking(session, "a", "b")
+    (event,) = session.receive(message, 0.0)
+    error = _failure(event)
+    assert isinstance(error, RemoteProtocolError)
+    assert (event.context_id, error.scope) == ("a", "context")
+    assert words in str(error)
+    assert list(session.open_contexts) == [second]
+    assert session.receive(message, 0.0) == []
+    assert session.dropped_frames == 1
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b'{"type":"error","context_id":"a","status_code":429,"error_code":"c","message":"half \\ud83d","x":NaN}',
+        b'{"type":"error","context_id":"a","status_code":429,"error_code":"c","message":"half \\ud83d","x":',
+    ],
+)
+def test_a_damaged_error(message: bytes) -> None:
+    """It says what can be read of it, to the context that it is for."""
+    session = _session()
+    _, second = _speaking(session, "a", "b")
+    (event,) = session.receive(message, 0.0)
+    error = _failure(event)
+    assert isinstance(error, RateLimitError)
+    assert (error.error_code, error.message, error.context_id) == ("c", "half \ufffd", "a")
+    assert list(session.open_contexts) == [second]
 
 
 # What ends everything.

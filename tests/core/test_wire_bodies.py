@@ -1,10 +1,15 @@
-"""How much of a body is read, and that a compressed one is refused."""
+"""How much of a body is read, and what becomes of a compressed one."""
+
+import gzip
+import random
+import zlib
 
 import pytest
+from attrs import evolve
 
 from cartesia_proto.errors import RemoteProtocolError
 from cartesia_proto.http import Headers, Response
-from cartesia_proto.wire.bodies import BodyCollector, check_head, content_coding
+from cartesia_proto.wire.bodies import BodyCollector, check_head, content_coding, readable
 
 
 def coded(status: int, coding: str) -> Response:
@@ -63,9 +68,47 @@ def test_every_coding_counts() -> None:
     assert content_coding(Response(200, spread)) == "br, gzip"
 
 
-def test_a_compressed_error_keeps_its_status() -> None:
-    """The body of a compressed error is left out; its status says enough."""
+SAID = b'{"message":"no such voice"}\n'
+
+
+@pytest.mark.parametrize(
+    ("coding", "sent"),
+    [
+        ("gzip", SAID),
+        ("br", SAID),
+        ("klingon, gzip", SAID),
+        ("gzip", gzip.compress(SAID)),
+        ("deflate", zlib.compress(SAID)),
+        ("zstd", gzip.compress(SAID)),
+        ("gzip", gzip.compress(SAID)[:-6]),
+        ("gzip", gzip.compress(SAID)[:-8] + b"garbage!"),
+    ],
+)
+def test_a_compressed_error_is_read(coding: str, sent: bytes) -> None:
+    """Whatever it says of its compression, and whether it is whole."""
+    collector = BodyCollector(coded(429, coding), 10, 1000)
+    collector.receive_data(sent)
+    assert not collector.full
+    assert collector.finish() == evolve(coded(429, coding), body=SAID)
+
+
+def test_a_compressed_error_is_inflated_to_the_limit() -> None:
+    """However much would come of it."""
+    collector = BodyCollector(coded(429, "gzip"), 10, 5000)
+    collector.receive_data(gzip.compress(b"x" * 10_000_000)[:5000])
+    assert collector.finish().body == b"x" * 5000
+
+
+@pytest.mark.parametrize("body", [b"\x1b\x00", gzip.compress(b"x")[:5], b""])
+def test_a_compressed_error_keeps_its_status(body: bytes) -> None:
+    """A body that cannot be read is left out; its status says enough."""
     collector = BodyCollector(coded(429, "br"), 10, 10)
-    assert collector.full
-    collector.receive_data(b"\x1b\x00")
+    collector.receive_data(body)
     assert collector.finish() == coded(429, "br")
+
+
+def test_what_is_inflated_before_a_fault_is_kept() -> None:
+    """As much as can be read."""
+    whole = gzip.compress(bytes(range(32, 127)) * 200 + random.Random(0).randbytes(5000))
+    body = readable(whole[:3000] + b"\0" * 3000, 100_000)
+    assert body.startswith(bytes(range(32, 127)) * 100)

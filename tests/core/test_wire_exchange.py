@@ -1,5 +1,6 @@
 """One attempt on one connection: what leaves, what is taken of the answer, and when it is over."""
 
+import gzip
 import math
 from collections.abc import Sequence
 from io import BytesIO
@@ -189,10 +190,13 @@ def test_an_error_that_breaks_off() -> None:
 
 
 def test_a_compressed_error() -> None:
-    """It is over with its head: its body could not be read."""
-    outcome = answered(exchange(), reply(502, fields="Content-Encoding: br\r\n", length=9))
-    assert isinstance(outcome, Response)
-    assert (outcome.status, outcome.body) == (502, b"")
+    """It is read as far as it can be."""
+    for body, read in ((b"plain", b"plain"), (b"\x1b\0\0\0\0", b""), (gzip.compress(b"plain"), b"plain")):
+        made = exchange(error_limit=100)
+        outcome = answered(made, reply(502, body, fields="Content-Encoding: br\r\n"))
+        assert isinstance(outcome, Response)
+        assert (outcome.status, outcome.body) == (502, read)
+        assert made.reusable
 
 
 def test_no_answer() -> None:

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from types import ModuleType
 
 import pytest
+from attrs import astuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cartesia_proto.codecs import json as installed
 from cartesia_proto.codecs.chunks import ChunkReader
-from cartesia_proto.codecs.events import SpeechEvent, parse_events
+from cartesia_proto.codecs.events import PhonemeTimestamps, SpeechEvent, WordTimestamps, parse_events
 from cartesia_proto.codecs.failures import error_from_event, error_from_response
 from cartesia_proto.codecs.multipart import MultipartDecoder, ReceivedPart, encode
 from cartesia_proto.codecs.speech import TTSDecoder
@@ -102,7 +103,25 @@ texts = (
 def test_json_variants_read_alike(text: bytes, place: int, damage: bytes) -> None:
     """With and without orjson the same texts are accepted and give the same values, whole or damaged."""
     for data in (text, text[:place] + damage + text[place + 1 :]):
-        assert _outcome(installed.loads, data) == _outcome(standard.loads, data)
+        strict, lenient = _outcome(installed.loads, data), _outcome(installed.read_lenient, data)
+        assert (strict, lenient) == (_outcome(standard.loads, data), _outcome(standard.read_lenient, data))
+        assert strict in (lenient, "RemoteProtocolError"), "what is accepted as it stands is read alike"
+        if lenient != "RemoteProtocolError":
+            installed.dumps(installed.read_lenient(data))  # nothing is in it that JSON cannot carry
+
+
+@EXAMPLES
+@given(values, st.integers(0, 3), st.integers(0, 300))
+def test_deep_members_are_all_that_is_lost(value: JsonValue, place: int, depth: int) -> None:
+    """Whatever stands beside what is nested too deeply is read as if that were not there."""
+    deep = "[" * depth + "1" + "]" * depth
+    members = [f'"{name}":{json.dumps(value)}' for name in "abc"]
+    members.insert(place, f'"deep":{deep}')
+    for codec in (installed, standard):
+        parsed = codec.read_lenient("{" + ",".join(members) + "}")
+        beside = codec.read_lenient(json.dumps(value))
+        assert repr([parsed[name] for name in "abc"]) == repr([beside] * 3)
+        assert (json.dumps(parsed["deep"]) == deep) == (depth < codec.MAX_DEPTH)
 
 
 @EXAMPLES
@@ -294,6 +313,36 @@ def test_every_error_event_is_an_error(fields: dict[str, JsonValue]) -> None:
     error = error_from_event(fields, "context")
     assert isinstance(error, ApiError)
     assert 400 <= error.status_code <= 599
+
+
+event_fields = st.dictionaries(
+    st.sampled_from(
+        [
+            *("type", "data", "done", "error", "status_code", "step_time", "flush_id", "context_id", "x"),
+            *("word_timestamps", "phoneme_timestamps"),
+        ]
+    ),
+    st.sampled_from(["chunk", "timestamps", "phoneme_timestamps", "flush_done", "done", "error", "AAAA"])
+    | st.dictionaries(st.sampled_from(["words", "phonemes", "start", "end"]), st.lists(values, max_size=3) | values)
+    | values,
+)
+
+
+@EXAMPLES
+@given(event_fields)
+def test_no_field_but_the_audio_costs_an_event(fields: dict[str, JsonValue]) -> None:
+    """Whatever an event's fields are, it is one; unless it is a chunk whose audio is none."""
+    message = json.dumps(fields).encode()
+    try:
+        events = parse_events(message)
+    except RemoteProtocolError as error:
+        path, events = error.path, ()
+    else:
+        path = None
+    assert (path == "$.data") if not events else path is None
+    for event in events:
+        if isinstance(event, WordTimestamps | PhonemeTimestamps):
+            assert len({len(column) for column in astuple(event, recurse=False)[:3]}) == 1
 
 
 PIECES = [

@@ -194,7 +194,9 @@ def test_voices_are_made_and_unmade(standin: StandIn, shell: Shell, tmp_path: Pa
     clip = tmp_path / "clip.wav"
     clip.write_bytes(client.call(WHOLE).wav())
     made = client.call(Voices.clone(clip=clip, name="Mine", language="en"))
-    assert client.call(Voices.update(made.id, name="Ours")).name == "Ours"
+    changed = client.call(Voices.update(made.id, name="Ours"))
+    assert changed is not None
+    assert changed.name == "Ours"
     assert client.call(TTS.bytes(model_id="sonic-3", transcript=TEXT, voice=made.id, output_format=RAW)).data
     client.call(Voices.delete(made.id))
     with pytest.raises(NotFoundError):
