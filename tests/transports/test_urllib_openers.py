@@ -48,7 +48,7 @@ RAW: Final = {"container": "raw", "encoding": "pcm_s16le", "sample_rate": 8000}
 SPEAK: Final = TTS.stream(model_id="sonic-3", transcript="Hi", voice="v", output_format=RAW)
 EVENTS: Final = TTS.sse(model_id="sonic-3", transcript="Hi", voice="v", output_format=RAW)
 CHUNKED: Final = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-SHORT: Final = 0.1
+SHORT: Final = 0.5
 """Seconds: a timeout that is meant to be met."""
 
 
@@ -481,10 +481,16 @@ def test_interrupted_by_the_keyboard(clients: list[Cartesia], net: Net, openers:
     client = client_of(clients, net, server, openers)
     stream = client.call(SPEAK)
     assert next(stream) == b"\1\0"
-    press = threading.Timer(SHORT, signal.pthread_kill, [threading.get_ident(), signal.SIGINT])
+    reader = threading.current_thread()
+
+    def press() -> None:
+        net.wait_until_blocked(reader, __file__)
+        signal.pthread_kill(reader.ident or 0, signal.SIGINT)
+
+    pressing = net.start(press)
     with pytest.raises(KeyboardInterrupt):
-        press.start()
         next(stream)
+    pressing.result()
     server.wait_until_left()
     assert client.call(GET) == 2
 

@@ -613,7 +613,7 @@ def test_a_write_that_does_not_leave(net: Net, clients: Clients) -> None:
 
     try:
         with (
-            clients(net.serve(deaf), timeout=0.5).tts.websocket() as ws,
+            clients(net.serve(deaf), timeout=1.0).tts.websocket() as ws,
             ws.context(**PATIENT) as context,
         ):
             with pytest.raises(ContextEnded, match="lost while it was sent to") as caught:

@@ -22,8 +22,8 @@ RAW = {"container": "raw", "encoding": "pcm_s16le", "sample_rate": 8000}
 SPEAK = TTS.stream(model_id="sonic-3", transcript="Hi", voice="v", output_format=RAW)
 CLEAR_ONLY = pytest.mark.parametrize("net", ["clear"], indirect=True)
 TLS_ONLY = pytest.mark.parametrize("net", ["tls"], indirect=True)
-SHORT = 0.2
-"""Seconds: a timeout that is meant to be met."""
+SHORT = 0.5
+"""Seconds: a timeout that is meant to be met, and not before there is a connection."""
 
 
 def through(proxy: Server, userinfo: str = "") -> str:

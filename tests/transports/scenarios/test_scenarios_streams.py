@@ -34,8 +34,8 @@ EVENT_STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-
 END = b"0\r\n\r\n"
 SPOKEN = b'data: {"type": "chunk", "data": "AAAAAA==", "done": false, "status_code": 206, "step_time": 1}\n\n'
 DONE = b'data: {"type": "done", "done": true, "status_code": 200}\n\n'
-SHORT = 0.2
-"""Seconds: a timeout that is meant to be met."""
+SHORT = 0.5
+"""Seconds: a timeout that is meant to be met, and not before what comes at once."""
 
 
 def chunk(data: bytes) -> bytes:
@@ -301,8 +301,10 @@ def test_a_stream_short_of_its_length(shell: Shell, net: Net) -> None:
 
 def test_a_stalled_stream_times_out(shell: Shell, net: Net) -> None:
     """Each read is bounded; the connection is closed with the error."""
-    server = net.serve([AUDIO + chunk(b"\1\0")])
-    stream = shell.client(server, timeout=SHORT).stream(SPEAK)
+    server = net.serve([net.response(200, b"1"), AUDIO + chunk(b"\1\0")])
+    client = shell.client(server)
+    assert client.call(GET) == 1
+    stream = client.with_options(timeout=SHORT).stream(SPEAK)
     assert next(iter(stream)) == b"\1\0"
     with pytest.raises(TimeoutError):
         next(iter(stream))
@@ -312,8 +314,10 @@ def test_a_stalled_stream_times_out(shell: Shell, net: Net) -> None:
 
 def test_a_stalled_head_of_a_stream_times_out(shell: Shell, net: Net) -> None:
     """Before the first byte, too; a POST is not repeated."""
-    server = net.serve([b""])
-    with pytest.raises(TimeoutError), shell.client(server, timeout=SHORT).stream(SPEAK):
+    server = net.serve([net.response(200, b"1"), b""])
+    client = shell.client(server)
+    assert client.call(GET) == 1
+    with pytest.raises(TimeoutError), client.with_options(timeout=SHORT).stream(SPEAK):
         raise AssertionError("entered")
     server.wait_until_left()
     assert server.opened == 1

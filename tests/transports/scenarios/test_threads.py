@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
@@ -41,26 +40,11 @@ SPOKEN = b'data: {"type": "chunk", "data": "%s", "done": false, "status_code": 2
 DONE = b'data: {"type": "done", "done": true, "status_code": 200}\n\n'
 EVENT_STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 AUDIO = b"HTTP/1.1 200 OK\r\nContent-Type: audio/pcm\r\nContent-Length: 1000\r\n\r\n"
-STILL = 20
-"""Looks at a thread, a millisecond apart, that must find it at the same instruction before it counts as waiting."""
 
 
 def chunk(data: bytes) -> bytes:
     """One piece of a chunked body."""
     return b"%x\r\n%s\r\n" % (len(data), data)
-
-
-def wait_until_blocked(thread: threading.Thread) -> None:
-    """Wait until a thread waits for bytes: it stands still. Should it only have been slow, the test tests less."""
-    places: list[tuple[int, int]] = []
-    end = monotonic() + WAIT
-    while len(places) < STILL:
-        assert monotonic() < end, "the thread never waited for bytes"
-        thread.join(0.001)
-        assert thread.is_alive(), "the thread ended instead of waiting"
-        frame = sys._current_frames()[thread.ident or 0]  # pyright: ignore[reportPrivateUsage]  # the one way in
-        place = (id(frame), frame.f_lasti)
-        places = [*places, place] if places[-1:] in ([], [place]) else [place]
 
 
 def test_two_threads_share_a_client(shell: Shell, net: Net) -> None:
@@ -89,7 +73,7 @@ def test_a_stream_is_closed_from_another_thread(shell: Shell, net: Net) -> None:
     pieces = [next(iter(stream))]
     reader = threading.Thread(target=lambda: pieces.extend(stream))
     reader.start()
-    wait_until_blocked(reader)
+    net.wait_until_blocked(reader)
     stream.close()
     reader.join(WAIT)
     assert not reader.is_alive()
@@ -113,7 +97,7 @@ def test_a_client_is_closed_from_another_thread(shell: Shell, net: Net) -> None:
     caller = threading.Thread(target=call)
     caller.start()
     server.wait_for_requests(1)
-    wait_until_blocked(caller)
+    net.wait_until_blocked(caller)
     client.close()
     caller.join(WAIT)
     assert not caller.is_alive()

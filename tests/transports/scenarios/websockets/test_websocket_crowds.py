@@ -140,7 +140,12 @@ def test_threads_that_cancel_each_other(stage: Stage, net: Net, standin: StandIn
 
 async def together(work: list[Work], take: Callable[[list[Cancel]], None]) -> None:
     """Do all of it at once, and let `take` have what cancels each."""
-    await (together_on_trio if trio.lowlevel.in_trio_run() else together_on_asyncio)(work, take)
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        await together_on_trio(work, take)
+    else:
+        await together_on_asyncio(work, take)
 
 
 async def together_on_asyncio(work: list[Work], take: Callable[[list[Cancel]], None]) -> None:

@@ -171,7 +171,7 @@ def test_silent_after_some_messages(stage: Stage, net: Net) -> None:
     cuts = [lines[:count] for count in (0, 4, 9)]
     server = stage.serve(*(saying(cut, lambda peer: peer.connection.wait_until_left()) for cut in cuts))
     for cut in cuts:
-        replay(stage, net, stage.meet(server, ping_interval=0.1, ping_timeout=0.1), cut)
+        replay(stage, net, stage.meet(server, ping_interval=0.3, ping_timeout=0.3), cut)
 
 
 def test_silent_over_tls(stage: Stage, net: Net) -> None:
@@ -197,7 +197,7 @@ def test_alive_though_nobody_speaks(stage: Stage) -> None:
             peer.hear_control(0x9)
         peer.say(stage.chunk("a", b"a1"), stage.done("a"))
 
-    with stage.meet(stage.serve(slow), ping_interval=0.05, ping_timeout=5.0) as ws:
+    with stage.meet(stage.serve(slow), ping_interval=0.05, ping_timeout=WAIT) as ws:
         context = ws.send("Hello", context_id="a")
         assert stage.listen(context).audio == b"a1"
 

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 CLEAR_ONLY = pytest.mark.parametrize("net", ["clear"], indirect=True)
 TLS_ONLY = pytest.mark.parametrize("net", ["tls"], indirect=True)
-SHORT = 0.2
-"""Seconds: a timeout that is meant to be met."""
+SHORT = 0.5
+"""Seconds: a timeout that is meant to be met, and not before there is a connection."""
 REFUSAL = b'{"title": "No", "message": "not you", "error_code": "nope", "request_id": "r-1"}'
 
 
@@ -257,12 +257,12 @@ def test_the_timeout_is_not_for_reading(shell: Shell, net: Net, stage: Stage) ->
 
     def script(peer: Peer) -> None:
         peer.hear()
-        for _ in range(6):  # of silence, each a good part of the timeout
+        for _ in range(4):  # of silence, each a good part of the timeout
             peer.hear_control(0x9)
         peer.say(stage.chunk("a", b"a1"), stage.done("a"))
 
-    client = shell.client(stage.serve(script), timeout=SHORT)
-    with stage.websocket(client, ping_interval=SHORT / 3, ping_timeout=WAIT) as ws:
+    client = shell.client(stage.serve(script), timeout=2 * SHORT)
+    with stage.websocket(client, ping_interval=0.7 * SHORT, ping_timeout=WAIT) as ws:
         assert stage.listen(ws.send("Hello", context_id="a", stall_timeout=math.inf)).audio == b"a1"
 
 

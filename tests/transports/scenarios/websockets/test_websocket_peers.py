@@ -65,7 +65,7 @@ def test_no_done(stage: Stage) -> None:
 
     server = stage.serve(script)
     with stage.meet(server) as ws:
-        context = ws.send("Hello", context_id="a", stall_timeout=0.1)
+        context = ws.send("Hello", context_id="a", stall_timeout=1.0)
         heard = stage.listen(context)
         assert heard.audio == b"a1"
         assert isinstance(heard.error, TimeoutError)

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 CLEAR_ONLY = pytest.mark.parametrize("net", ["clear"], indirect=True)
 
-SHORT = 0.2
-"""A timeout in seconds that is waited out."""
+SHORT = 0.6
+"""A timeout in seconds that is waited out, but not for a connection, nor for what the peer says at once."""
 
 
 def told(context: Context) -> list[ContextEnded]:

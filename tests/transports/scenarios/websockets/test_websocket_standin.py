@@ -177,7 +177,7 @@ def test_a_done_that_never_comes(stage: Stage, standin: StandIn) -> None:
     """All was heard, and then nothing: the time for that runs out."""
     standin.script(WithoutDone())
     with stage.meet(standin) as ws:
-        heard = stage.listen(ws.send(TEXT, stall_timeout=0.3))
+        heard = stage.listen(ws.send(TEXT, stall_timeout=1.0))
         assert isinstance(heard.error, TimeoutError)
         assert heard.audio == spoken(TEXT)
 
