@@ -541,6 +541,20 @@ def test_what_is_no_http_gets_a_last_answer(server: StandIn) -> None:
     assert b"cartesia-standin" in answer
 
 
+@pytest.mark.parametrize("target", ["//[canary", "http://[canary/?api_key=canary"])
+def test_a_target_that_is_no_url_is_answered(server: StandIn, target: str) -> None:
+    """It is recorded without what may be a secret in it."""
+    answer = exchange(server, f"GET {target} HTTP/1.1\r\nHost: x\r\nCartesia-Version: 2026-08-14\r\n\r\n".encode())
+    assert answer.startswith(b"HTTP/1.1 ")
+    assert [request.target for request in server.requests] == ["***"]
+
+
+def test_a_target_may_be_a_whole_url(server: StandIn) -> None:
+    """A client may write one to any server (RFC 9112 section 3.2.2); an empty line may stand before its request."""
+    request = b"\r\nGET http://localhost/ HTTP/1.1\r\nHost: x\r\nCartesia-Version: 2026-08-14\r\n\r\n"
+    assert exchange(server, request).startswith(b"HTTP/1.1 200 ")
+
+
 @pytest.mark.parametrize("data", [b"", b"GET / HT", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab"])
 def test_who_leaves_early_gets_none(server: StandIn, data: bytes) -> None:
     """There is nobody to tell."""

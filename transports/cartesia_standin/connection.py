@@ -15,6 +15,7 @@ from typing import Final, NoReturn, assert_never, final
 from attrs import evolve, field, frozen
 
 from cartesia_proto.config import Limits
+from cartesia_proto.discretion import REDACTED
 from cartesia_proto.errors import RemoteProtocolError
 from cartesia_proto.http import Headers, Response, redact_url
 from cartesia_proto.server.problems import Problem
@@ -49,6 +50,14 @@ SERVER: Final = ("Server", "cartesia-standin")
 _READ_SIZE: Final = 65536
 
 _NO_HTTP: Final = Response(400, Headers([("Content-Type", "text/plain")]), b"Bad request: this is no HTTP/1.1")
+
+
+def _shown(target: str) -> str:
+    """A request's target without the secrets in it; of one that is no URL, which may hold them anywhere, nothing."""
+    try:
+        return redact_url(target)
+    except ValueError:
+        return REDACTED
 
 
 @final
@@ -140,7 +149,7 @@ class Connection:
 
     async def _serve_one(self) -> None:
         head, body = await self._receive()
-        target = redact_url(head.target)
+        target = _shown(head.target)
         self._records.add_request(ReceivedRequest(head.method, target, head.headers, body, self._number))
         answer, fault = self._application.answer(head, body), self._faults.take()
         if isinstance(answer, Upgrade):
