@@ -147,8 +147,8 @@ def short_lines() -> Feed:
 
 
 def tiny_parts() -> Feed:
-    """A form of 32 MiB in parts of a byte, to the server half."""
-    block = b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\nb\r\n' * 1200
+    """A form of 32 MiB in parts of two bytes, to the server half."""
+    block = b'--x\r\nContent-Disposition: form-data; name="ab"\r\n\r\ncd\r\n' * 1200
 
     def feed() -> object:
         decoder = MultipartDecoder("multipart/form-data; boundary=x", limit=32 * MEGA)

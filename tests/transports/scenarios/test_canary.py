@@ -203,7 +203,8 @@ def test_the_server_fails(shell: Shell, net: Net, log: Records, which: int) -> N
     """A refused key, a timeout, a cut body, garbage; through a proxy, so that both secrets are in play."""
     script, kind = answers(net)[which]
     url = f"http://me:{ENCODED}@127.0.0.1:{net.proxy().port}"
-    client = shell.client(net.serve(script), api_key=KEY, proxy=url, timeout=0.3 if kind is TimeoutError else WAIT)
+    client = shell.client(net.serve(script), api_key=KEY, proxy=url, timeout=WAIT, max_retries=0)
+    client = client.with_options(timeout=0.3) if kind is TimeoutError else client
     assert_silent(fail(client, kind), client.native, log.texts)
 
 
