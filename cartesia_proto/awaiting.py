@@ -167,7 +167,7 @@ class AsyncTTSWebSocketContext(ConversationContext, AbstractAsyncContextManager[
         return self._multiplexer.attempt(lambda: self._next(self._everything), self._leave_begun)
 
     def receive_batch(self) -> Coroutine[object, Never, list[SpeechEvent]]:
-        """Everything that has arrived: at least one event, or none after the last.
+        """Everything that has arrived: at least one event, or none after the last, however often it is asked.
 
         Raises:
             CartesiaError, LocalProtocolError: as for the next event.
@@ -193,7 +193,12 @@ class AsyncTTSWebSocketContext(ConversationContext, AbstractAsyncContextManager[
         return self.aclose()
 
     def __aiter__(self) -> Self:
-        """The context itself."""
+        """The context itself.
+
+        Raises:
+            LocalProtocolError: it was read to its end before, or left: its events come once.
+        """
+        self._check_end_untold()
         return self
 
     def __anext__(self) -> Coroutine[object, Never, SpeechEvent]:
@@ -229,13 +234,13 @@ class AsyncTTSWebSocketContext(ConversationContext, AbstractAsyncContextManager[
         """The next event, None where there is none yet."""
         if self._arrived():
             return self._taken.popleft()
-        if self._heard_out:
+        if self._tell_end():
             raise StopAsyncIteration
         return None
 
     def _batch(self) -> list[SpeechEvent] | None:
         """Every event that has arrived, None where there is none yet."""
-        return self._take_all() or ([] if self._heard_out else None)
+        return self._take_all() or ([] if self._tell_end() else None)
 
     def _everything(self) -> Audio | None:
         """All of the audio, None until the end."""

@@ -143,7 +143,7 @@ class TTSWebSocketContext(ConversationContext):
         self._multiplexer.change(self._leave)
 
     def receive_batch(self) -> list[SpeechEvent]:
-        """Everything that has arrived: at least one event, or none after the last.
+        """Everything that has arrived: at least one event, or none after the last, however often it is asked.
 
         An exception out of a signal handler, as KeyboardInterrupt, may lose the batch that is just being handed out.
 
@@ -173,7 +173,12 @@ class TTSWebSocketContext(ConversationContext):
         self.close()
 
     def __iter__(self) -> Self:
-        """The context itself."""
+        """The context itself.
+
+        Raises:
+            LocalProtocolError: it was read to its end before, or left: its events come once.
+        """
+        self._check_end_untold()
         return self
 
     def __next__(self) -> SpeechEvent:
@@ -206,11 +211,11 @@ class TTSWebSocketContext(ConversationContext):
 
     def _more(self) -> bool | None:
         """Whether there is anything at hand; None where there is nothing yet."""
-        return self._arrived() or (False if self._heard_out else None)
+        return self._arrived() or (False if self._tell_end() else None)
 
     def _batch(self) -> list[SpeechEvent] | None:
         """Every event that has arrived, none at the end, None where there is none yet."""
-        return self._take_all() or ([] if self._heard_out else None)
+        return self._take_all() or ([] if self._tell_end() else None)
 
 
 @final

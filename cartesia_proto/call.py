@@ -56,7 +56,7 @@ class Stream(Protocol[E_co]):
         ...
 
     def __iter__(self) -> Iterator[E_co]:
-        """The stream itself."""
+        """The stream itself; `LocalProtocolError` once it is over, as its values come once."""
         ...
 
     def __next__(self) -> E_co:
@@ -64,7 +64,7 @@ class Stream(Protocol[E_co]):
         ...
 
     def receive_batch(self) -> Sequence[E_co]:
-        """Everything that has arrived: at least one value, or none at the end; it costs less than one by one.
+        """Everything that has arrived: at least one value, or none from the end on; it costs less than one by one.
 
         Raises:
             CartesiaError: what ended the stream early, after the values before it; it is closed.
@@ -91,7 +91,7 @@ class AsyncStream(Protocol[E_co]):
         ...
 
     def __aiter__(self) -> AsyncIterator[E_co]:
-        """The stream itself."""
+        """The stream itself; `LocalProtocolError` once it is over, as its values come once."""
         ...
 
     def __anext__(self) -> Coroutine[object, Never, E_co]:

@@ -63,6 +63,7 @@ class ConversationContext:
         self._taken: deque[SpeechEvent] = deque()  # from the conversation, at once, but not yet by the reader
         self._coming: deque[ContextEvent] = deque()  # the same one; where an interruption struck, the next one already
         self._heard_out = False  # nothing but what was taken is to be heard: it is at its end, or the reader has left
+        self._end_told = False  # to the reader, who has nothing to read again
         self._heard: TerminalEvent | None = None
         self._failure: CartesiaError | None = None
 
@@ -192,7 +193,7 @@ class ConversationContext:
 
     def _leave(self, now: float) -> set[str]:
         """Stop reading for good, and cancel it unless it has ended; answers with whom to wake. Never raises."""
-        self._heard_out = True
+        self._heard_out = self._end_told = True
         self._failure = None
         return self._cancel(now)
 
@@ -228,6 +229,7 @@ class ConversationContext:
             self._hear_out(None if isinstance(end, Done) else end)
         if self._failure is not None and not self._taken:
             failure, self._failure = self._failure, None
+            self._end_told = True
             raise failure
         return bool(self._taken)
 
@@ -244,6 +246,20 @@ class ConversationContext:
             while True:  # one by one: another thread may take one, or empty them, between any two
                 taken.append(self._taken.popleft())
         return taken
+
+    def _tell_end(self) -> bool:
+        """Whether there is no more to be heard, which whoever asks tells the reader."""
+        self._end_told = self._heard_out
+        return self._heard_out
+
+    def _check_end_untold(self) -> None:
+        """Refuse a reader who was told the end: another would take it for a context without events.
+
+        Raises:
+            LocalProtocolError: the context was read to its end, has failed its reader, or was left.
+        """
+        if self._end_told:
+            raise LocalProtocolError(f"context {self.id} was read to its end, or left: its events come once")
 
     def _keep(self, events: deque[ContextEvent]) -> None:
         self._coming = events

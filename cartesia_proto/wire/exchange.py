@@ -20,6 +20,7 @@ from cartesia_proto.discretion import forget_locals
 from cartesia_proto.errors import (
     CartesiaError,
     ConnectError,
+    LocalProtocolError,
     Phase,
     RemoteProtocolError,
     TimeoutError,
@@ -223,6 +224,16 @@ class StreamedBody(Generic[E]):
         self._failure = self._failure if self.over else error
         self.over = True
         return []
+
+
+def check_not_over(*, over: bool) -> None:
+    """Refuse to enter or read a stream that is over: a second reader would take it for one without values.
+
+    Raises:
+        LocalProtocolError: it was read to its end, has failed, or was closed.
+    """
+    if over:
+        raise LocalProtocolError("the stream was read to its end, or closed: make the call again for another")
 
 
 class ByteLink(Protocol):

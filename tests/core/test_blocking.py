@@ -175,7 +175,7 @@ def test_piece_by_piece(multiplexer: FakeMultiplexer, websocket: TTSWebSocket) -
         configs = [said.get("generation_config") for said in multiplexer.said]
         assert configs == [{"speed": 1.5}, None, {"speed": 0.5}]
         assert [event.audio for event in context] == [audio_of("a"), audio_of("b")]
-        assert list(context) == []
+        assert context.receive_batch() == []
         assert isinstance(context.terminal, Done)
         with pytest.raises(ContextEnded):
             context.push("more")
@@ -252,7 +252,7 @@ def test_interrupted_while_entering(multiplexer: FakeMultiplexer, websocket: TTS
     with pytest.raises(KeyboardInterrupt), context:
         pytest.fail("it was not entered")
     assert isinstance(context.terminal, Cancelled)
-    assert list(context) == []
+    assert context.receive_batch() == []
     assert multiplexer.said[-1] == {"context_id": context.id, "cancel": True}
 
 
@@ -277,7 +277,7 @@ def test_leaving(multiplexer: FakeMultiplexer, websocket: TTSWebSocket) -> None:
     """It cancels what is not over; there is nothing to hear afterwards."""
     with websocket.context(**SETTINGS) as context:
         context.push("a")
-    assert list(context) == []
+    assert context.receive_batch() == []
     assert multiplexer.said[1:] == [{"context_id": context.id, "cancel": True}]
 
 
@@ -360,7 +360,7 @@ def test_a_connection_lost_while_something_is_said(multiplexer: FakeMultiplexer,
         context.push("a")
     with pytest.raises(ConnectionLost):
         next(context)
-    assert list(context) == []
+    assert context.receive_batch() == []
 
 
 def test_a_whole_text_on_a_connection_that_is_lost(multiplexer: FakeMultiplexer, websocket: TTSWebSocket) -> None:

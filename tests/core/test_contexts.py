@@ -102,6 +102,14 @@ class Context(ConversationContext):
         """What a reader need not wait for."""
         return self._at_hand()
 
+    def tell_end(self) -> bool:
+        """Tell the reader that there is no more, if so."""
+        return self._tell_end()
+
+    def check_end_untold(self) -> None:
+        """Begin to iterate."""
+        self._check_end_untold()
+
     def check_sent(self) -> None:
         """What is done once it was written."""
         self._check_sent()
@@ -297,6 +305,20 @@ def test_cancelling_and_leaving() -> None:
         assert (context.take(), context.heard_out) == (None, True)
         with pytest.raises(ContextEnded):
             context.push(conversation, "more")
+
+
+def test_a_reader_who_was_told_the_end() -> None:
+    """Nobody iterates again; before that was told, there is an end to be told."""
+    context = Context()
+    context.cancel()
+    context.check_end_untold()
+    assert context.take() is None
+    context.check_end_untold()
+    assert context.tell_end()
+    for over in (context, Context()):
+        over.leave()
+        with pytest.raises(LocalProtocolError, match="was read to its end, or left: its events come once"):
+            over.check_end_untold()
 
 
 def test_one_reader() -> None:

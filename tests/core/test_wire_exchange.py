@@ -22,6 +22,7 @@ from cartesia_proto.http import FilePart, Headers, Method, Request, Response, Up
 from cartesia_proto.wire.exchange import (
     Exchange,
     StreamedBody,
+    check_not_over,
     connection_broke,
     could_not_connect,
     files_to_open,
@@ -453,3 +454,10 @@ def test_time_that_ran_out() -> None:
     assert timed_out("connect", "api.test", 443, 0.5).scope == "connection"
     assert timed_out("handshake", "api.test", 443, 1.0).phase == "handshake"
     assert timed_out("write", "api.test", 443, 1.0).scope == "request"
+
+
+def test_a_stream_that_is_over() -> None:
+    """It is not read again."""
+    check_not_over(over=False)
+    with pytest.raises(LocalProtocolError, match="was read to its end, or closed"):
+        check_not_over(over=True)

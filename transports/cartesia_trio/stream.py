@@ -12,7 +12,7 @@ import trio
 
 from cartesia_proto.errors import LocalProtocolError
 from cartesia_proto.flow import Decoder, Operation
-from cartesia_proto.wire.exchange import StreamedBody
+from cartesia_proto.wire.exchange import StreamedBody, check_not_over
 from cartesia_trio.network import Network
 from cartesia_trio.sending import Line, run
 
@@ -41,10 +41,9 @@ class BodyStream(Generic[E]):
 
         Raises:
             CartesiaError: no usable answer came; the stream is over.
-            LocalProtocolError: the stream is closed, or in use by another task.
+            LocalProtocolError: the stream is over, or in use by another task.
         """
-        if self._closed:
-            raise LocalProtocolError("the stream is closed: make the call again for another")
+        check_not_over(over=self._closed)
         await self._alone(self._opened)
         return self
 
@@ -53,7 +52,12 @@ class BodyStream(Generic[E]):
         await self.aclose()
 
     def __aiter__(self) -> Self:
-        """The stream itself."""
+        """The stream itself.
+
+        Raises:
+            LocalProtocolError: it was read to its end, has failed, or was closed: its values come once.
+        """
+        check_not_over(over=self._closed and not self._interrupted)
         return self
 
     async def __anext__(self) -> E:
@@ -67,11 +71,12 @@ class BodyStream(Generic[E]):
         """
         await self._alone(self._fill)
         if not self._values:
+            self._closed = True
             raise StopAsyncIteration
         return self._values.popleft()
 
     async def receive_batch(self) -> list[E]:
-        """Everything that has arrived: at least one value, or none after the last.
+        """Everything that has arrived: at least one value, or none after the last, however often it is asked.
 
         Raises:
             CartesiaError, LocalProtocolError: as for the next value.
@@ -79,6 +84,7 @@ class BodyStream(Generic[E]):
         await self._alone(self._fill)
         batch = list(self._values)
         self._values.clear()
+        self._closed = self._closed or not batch
         return batch
 
     async def aclose(self) -> None:

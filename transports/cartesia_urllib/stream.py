@@ -12,7 +12,7 @@ from typing import Generic, Self, TypeVar, final
 
 from cartesia_proto.errors import CartesiaError, LocalProtocolError
 from cartesia_proto.flow import Decoder, Operation
-from cartesia_proto.wire.exchange import StreamedBody
+from cartesia_proto.wire.exchange import StreamedBody, check_not_over
 from cartesia_urllib.network import Network
 from cartesia_urllib.sending import Line, run
 from cartesia_urllib.sockets import Interrupter
@@ -44,12 +44,11 @@ class BodyStream(Generic[E]):
 
         Raises:
             CartesiaError: no usable answer came; the stream is over.
-            LocalProtocolError: the stream is closed, or in use by another thread.
+            LocalProtocolError: the stream is over, or in use by another thread.
             OSError: a file to be sent cannot be opened or read.
         """
-        if self._closed:
-            raise LocalProtocolError("the stream is closed: make the call again for another")
-        self._alone(lambda: self._over or self._opened())
+        check_not_over(over=self._over)
+        self._alone(self._opened)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -57,7 +56,12 @@ class BodyStream(Generic[E]):
         self.close()
 
     def __iter__(self) -> Self:
-        """The stream itself."""
+        """The stream itself.
+
+        Raises:
+            LocalProtocolError: it was read to its end, has failed, or was closed: its values come once.
+        """
+        check_not_over(over=self._over)
         return self
 
     def __next__(self) -> E:
@@ -78,7 +82,7 @@ class BodyStream(Generic[E]):
             self._alone(lambda: self._values.extend(self._received()))
 
     def receive_batch(self) -> list[E]:
-        """Everything that has arrived: at least one value, or none after the last.
+        """Everything that has arrived: at least one value, or none after the last, however often it is asked.
 
         Raises:
             CartesiaError, LocalProtocolError, OSError: as for the next value.

@@ -245,6 +245,7 @@ class DrivenStream(Generic[E]):
         self._loop.run(self._native.__aexit__(kind, error, traceback))
 
     def __iter__(self) -> Iterator[E]:
+        aiter(self._native)
         return self
 
     def __next__(self) -> E:

@@ -146,6 +146,7 @@ class DrivenContext:
         self._loop.run(self._native.__aexit__(kind, error, traceback))
 
     def __iter__(self) -> Iterator[SpeechEvent]:
+        aiter(self._native)
         return self
 
     def __next__(self) -> SpeechEvent:
@@ -367,7 +368,7 @@ class Stage:
         except CartesiaError as error:
             failure = error
         assert context.terminal is not None, f"it never began: {failure!r}"
-        assert list(context) == []
+        assert list(context.receive_batch()) == []
         return Heard(tuple(events), failure)
 
     @staticmethod

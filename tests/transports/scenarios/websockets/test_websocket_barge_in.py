@@ -185,7 +185,7 @@ def test_leaving_early(stage: Stage, finished: bool) -> None:
                 context.push("Hello")
             assert next(iter(context)).audio == b"a1"
         assert context.terminal == Cancelled("a")
-        assert list(context) == []
+        assert list(context.receive_batch()) == []
         assert stage.listen(ws.send("Hello", context_id="b")).audio == b"b1"
 
 
