@@ -24,6 +24,7 @@ from cartesia_proto.errors import (
     Phase,
     RemoteProtocolError,
     TimeoutError,
+    TransportError,
 )
 from cartesia_proto.flow import Attempt, Decoder, Done, Failure, Outcome
 from cartesia_proto.http import FilePart, Request, Response, Upload
@@ -87,7 +88,8 @@ class Exchange:
         """What the attempt came to, or None until more was read. Never raises; to be asked after each read.
 
         A body that was to be read whole and broke off is a failure if the response was a success; otherwise its status
-        says more than what cut it, and the response has as much of the body as arrived.
+        says more than what cut it, and the response has as much of the body as arrived. It has none where the head is
+        malformed: where that ends is not known.
         """
         while (event := self.link.next_event()) is not None:
             try:
@@ -128,10 +130,16 @@ class Exchange:
                 self._complete = True
                 return self._collecting().finish()
             case LinkFailed(error=error):
-                cut_error = self._collector is not None and not self._head_ok
-                return self._collecting().finish() if cut_error else Failure(error, self._received)
+                return self._failed(error)
             case _:
                 assert_never(event)
+
+    def _failed(self, error: TransportError | RemoteProtocolError) -> Outcome:
+        status = self.link.error_status
+        if status is not None and isinstance(error, RemoteProtocolError):
+            return Response(status)
+        cut_error = self._collector is not None and not self._head_ok
+        return self._collecting().finish() if cut_error else Failure(error, self._received)
 
     def _take_head(self, head: Response) -> Response | None:
         how = self._attempt.how

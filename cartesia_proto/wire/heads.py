@@ -30,6 +30,7 @@ _PLAIN_HEAD: Final = re.compile(
 """A whole head of a response, as nearly all are: every line good, and no list that may be one of transfer codings."""
 
 _FOLDED: Final = re.compile(rb"[ \t][^\x00\n-\r]*")  # RFC 9112 section 5.2
+_STATUS: Final = slice(9, 12)  # where it stands in a status line
 _START_OF_STATUS: Final = b"HTTP/0.0 000"
 _START_OF_REQUEST: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z\r]")
 _BLANK_LINE: Final = re.compile(rb"\n\r?\n")
@@ -54,9 +55,10 @@ class HeadLines:
 
     Attributes:
         fault: in words, what was wrong with the first line that can be none; nothing is passed on any more.
+        status: the digits of the present head's status line, once it is there.
     """
 
-    __slots__ = ("_count", "_foldable", "_last", "_part", "_request", "_skipped", "_start", "fault")
+    __slots__ = ("_count", "_foldable", "_last", "_part", "_request", "_skipped", "_start", "fault", "status")
 
     def __init__(self, *, request: bool) -> None:
         self.fault: str = ""
@@ -66,6 +68,7 @@ class HeadLines:
 
     def begin(self, *, start_line: bool) -> None:
         """Expect the first line of a head, or, without a start line, of a trailer."""
+        self.status: bytes = b""
         self._start = start_line
         self._skipped = False
         self._foldable = False  # a field was passed on, which a folded line may go on with
@@ -81,6 +84,7 @@ class HeadLines:
         """The lines that these bytes complete; no more may be given than `measure` answers."""
         self._last = (self._last + data)[-2:]
         if self._start and not self._part and _PLAIN_HEAD.fullmatch(data) and data.count(b"\n") <= MOST_LINES:
+            self.status = data[_STATUS]
             return data
         if b"\n" not in data:
             self._part += data
@@ -121,6 +125,7 @@ class HeadLines:
         if self._start:
             self._start = False
             good = (REQUEST_LINE if self._request else STATUS_LINE).fullmatch(content)
+            self.status = content[_STATUS] if good and not self._request else b""
             return "" if good else "an illegal start line", b""
         if not content or (self._foldable and _FOLDED.fullmatch(content)):
             return "", b""

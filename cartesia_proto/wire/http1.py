@@ -104,6 +104,12 @@ class ClientLink(HttpLink[ResponseHead | BodyData | EndOfBody]):
         """Whether a byte of the awaited response has arrived: what `pool.replace_stale` asks when a link failed."""
         return self._started
 
+    @property
+    def error_status(self) -> int | None:
+        """The status of an error whose head is malformed behind its first line; None of any other head."""
+        status = int(self._lines.status or 0)
+        return status if self._failed and not self._in_body and status >= 400 else None
+
     def send(self, request: Request, now: float) -> None:
         """Queue a whole request whose body is bytes; a long one is better sent in pieces, each written before the next.
 

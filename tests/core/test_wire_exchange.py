@@ -190,6 +190,55 @@ def test_an_error_that_breaks_off() -> None:
     assert (outcome.status, outcome.body) == (401, b"no")
 
 
+@pytest.mark.parametrize("how", ["whole", "stream", "upgrade"])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        b"Content-Length: x\r\n",
+        b"Content-Length: -1\r\n",
+        b"Content-Length: 5\r\nContent-Length: 7\r\n",
+        b"Transfer-Encoding: gzip\r\n",
+        b"no colon\r\n",
+        b"X Y: z\r\n",
+        b"X: " + b"y" * 70_000 + b"\r\n",
+    ],
+)
+def test_an_error_with_a_malformed_head(how: How, fields: bytes) -> None:
+    """Its status is never lost, however the head is cut; where its body ends is not known."""
+    head = b"HTTP/1.1 429 Too Many\r\nX-Request-Id: r\r\n" + fields + b"\r\nbody"
+    for size in (1, len(head)) if len(head) < 1000 else (len(head),):
+        made = exchange(how)
+        asked(made)
+        for start in range(0, len(head), size):
+            made.link.receive_data(head[start : start + size], 1.0)
+        assert made.outcome() == Response(429)
+        assert not made.reusable
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 200 OK\r\nno colon\r\n",
+        b"HTTP/1.1 302 Found\r\nno colon\r\n",
+        b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+        b"HTTP/1.1 4x9 Too Many\r\n",
+        b"429 Too Many\r\n",
+    ],
+)
+def test_other_malformed_heads(head: bytes) -> None:
+    """They are no answer."""
+    outcome = answered(exchange(), head)
+    assert isinstance(outcome, Failure)
+    assert isinstance(outcome.error, RemoteProtocolError)
+
+
+def test_an_error_whose_head_is_cut() -> None:
+    """The connection was lost, and that may pass."""
+    outcome = answered(exchange(), b"HTTP/1.1 429 Too Many\r\nX: y\r\n", end=True)
+    assert isinstance(outcome, Failure)
+    assert isinstance(outcome.error, ConnectionLost)
+
+
 def test_a_compressed_error() -> None:
     """It is read as far as it can be."""
     for body, read in ((b"plain", b"plain"), (b"\x1b\0\0\0\0", b""), (gzip.compress(b"plain"), b"plain")):

@@ -23,6 +23,25 @@ def _passed(data: bytes, size: int, *, request: bool = False, start_line: bool =
 
 
 @pytest.mark.parametrize("size", [1, 5, 1000])
+def test_the_status_is_known_once_it_is_there(size: int) -> None:
+    """Also of a head that is malformed behind it, until the next begins."""
+    lines = HeadLines(request=False)
+    for head, status in (
+        (b"HTTP/1.1 404 Not Found\r\n\r\n", b"404"),
+        (b"HTTP/1.1 500\r\nno colon\r\n", b"500"),
+        (b"HTTP/1.1 50", b""),
+    ):
+        lines.begin(start_line=True)
+        assert lines.status == b""
+        for start in range(0, len(head), size):
+            lines.take(head[start : start + size])
+        assert lines.status == status
+    lines = HeadLines(request=True)
+    lines.take(REQUEST + b"\r\n")
+    assert lines.status == b""
+
+
+@pytest.mark.parametrize("size", [1, 5, 1000])
 @pytest.mark.parametrize(
     "head",
     [

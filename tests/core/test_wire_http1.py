@@ -35,6 +35,20 @@ def answered(method: Method, response: bytes) -> list[ClientEvent]:
     return list(iter(link.next_event, None))
 
 
+def test_the_status_of_a_malformed_error() -> None:
+    """It is known although its head has no meaning; of other heads, there is none to be known."""
+    for response, status in (
+        (b"HTTP/1.1 404 No\r\nno colon\r\n", 404),
+        (b"HTTP/1.1 200 OK\r\nno colon\r\n", None),
+        (b"HTTP/1.1 404 No\r\nContent-Length: 1\r\n\r\n", None),
+        (b"garbage\r\n", None),
+    ):
+        link = ClientLink(10.0, Limits())
+        link.send(Request("GET", URL, Headers()), 0.0)
+        link.receive_data(response, 0.0)
+        assert link.error_status == status
+
+
 def serving(request: bytes) -> ServerLink:
     """A server that received bytes."""
     link = ServerLink(10.0, Limits())
