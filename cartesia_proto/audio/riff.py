@@ -86,15 +86,17 @@ class ChunkWalk:
             _check_form(beginning)
         while not self.done:
             self._check_limits()
-            if self._position + CHUNK_HEADER + self._odd > len(beginning):
+            if self._position + CHUNK_HEADER > len(beginning):
                 break
-            self._step(beginning)
+            padded = self._odd and not padding_is_missing(beginning, self._position)
+            if self._position + padded + CHUNK_HEADER > len(beginning):
+                break
+            self._step(beginning, padded=padded)
 
-    def _step(self, beginning: bytes | bytearray) -> None:
-        if self._odd and padding_is_missing(beginning, self._position):
+    def _step(self, beginning: bytes | bytearray, *, padded: bool) -> None:
+        if self._odd and not padded:
             self.unpadded.append(self._position)
-        else:
-            self._position += self._odd
+        self._position += padded
         identifier, size = struct.unpack_from("<4sI", beginning, self._position)
         self._position += CHUNK_HEADER
         if identifier in _NEEDED:
@@ -119,7 +121,7 @@ def _check_form(beginning: bytes | bytearray) -> None:
 
 
 def padding_is_missing(file: bytes | bytearray, end: int) -> bool:
-    """Whether the next chunk begins at once where one of an odd size ends; nine bytes of the file stand there.
+    """Whether the next chunk begins at once where one of an odd size ends; eight bytes of the file stand there.
 
     A byte other than zero is taken for padding only where a chunk that is known begins behind it.
     """

@@ -48,6 +48,15 @@ def test_padding(between: bytes, unpadded: list[int], size: int) -> None:
     assert walk.found == {b"fmt ": (20, 16), b"data": (len(file) - 2, 2)}
 
 
+@pytest.mark.parametrize("size", [1, 1000])
+def test_padding_at_the_end(size: int) -> None:
+    """A file that ends with the header of its data is whole, with or without padding before it."""
+    file = START + _chunk(b"LIST", b"1")
+    assert _walked(file + _chunk(b"data", b""), size).found == {b"data": (len(file) + 8, 0)}
+    assert _walked(file + b"\0" + _chunk(b"data", b""), size).found == {b"data": (len(file) + 9, 0)}
+    assert not _walked(file + b"\0" + _chunk(b"data", b"")[:-1], size).done
+
+
 def test_padding_that_may_be_a_chunk() -> None:
     """Between two readings that are both possible, a chunk that is known decides."""
     assert padding_is_missing(b"dataxxxxx", 0)
