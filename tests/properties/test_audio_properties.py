@@ -64,8 +64,12 @@ chunks = st.tuples(
     st.binary(max_size=30),
     st.sampled_from([b"", b"\0", b"x"]),
 )
+sizes = st.tuples(st.integers(0, 300), st.integers(0, 60), st.integers(0, 30)).map(
+    lambda numbers: b"ds64" + struct.pack("<IQQQ", 24, *numbers)
+)
 bodies = st.lists(
-    chunks.map(
+    sizes
+    | chunks.map(
         lambda chunk: chunk[0] + struct.pack("<I", len(chunk[1])) + chunk[1] + (chunk[2] if len(chunk[1]) % 2 else b"")
     ),
     max_size=4,
@@ -98,16 +102,17 @@ def _parsed(file: bytes) -> WavInfo | str:
     st.integers(0, 200),
     st.binary(max_size=4),
     st.lists(st.integers(0, 200), max_size=4),
+    st.sampled_from([b"RIFF", b"RF64"]),
 )
 def test_any_file(
-    parts: tuple[list[bytes], list[bytes], list[bytes]], length: int, size: bytes, cuts: list[int]
+    parts: tuple[list[bytes], list[bytes], list[bytes]], length: int, size: bytes, cuts: list[int], form: bytes
 ) -> None:
     """Any sequence of chunks, cut anywhere, is repaired to a fixed point that says what it has, or refused.
 
     Where the whole file is refused, so are its pieces, unless they end within the header; else they are the file.
     """
     before, middle, after = parts
-    file = (b"RIFF" + size.ljust(4, b"\0") + b"WAVE" + b"".join([*before, *middle, *after]))[:length]
+    file = (form + size.ljust(4, b"\0") + b"WAVE" + b"".join([*before, *middle, *after]))[:length]
     aligned = _aligned(file, cuts)
     info = _parsed(file)
     if isinstance(info, str):
@@ -118,7 +123,7 @@ def test_any_file(
     assert repair(repaired) == repaired
     again = parse_wav(repaired)
     assert again.size_declared
-    assert struct.unpack_from("<I", repaired, 4) == (len(repaired) - 8,)
+    assert struct.unpack_from("<I", repaired, 4) == (len(repaired) - 8 if form == b"RIFF" else 0xFFFFFFFF,)
     samples = file[info.data_offset : info.data_offset + info.data_size]
     assert repaired[again.data_offset : again.data_offset + again.data_size] == samples
     assert again.data_size == info.data_size
