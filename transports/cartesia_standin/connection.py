@@ -16,7 +16,7 @@ from attrs import evolve, field, frozen
 
 from cartesia_proto.config import Limits
 from cartesia_proto.discretion import REDACTED
-from cartesia_proto.errors import RemoteProtocolError
+from cartesia_proto.errors import LocalProtocolError, RemoteProtocolError
 from cartesia_proto.http import Headers, Response, redact_url
 from cartesia_proto.server.problems import Problem
 from cartesia_proto.wire.http1 import BodyData, EndOfBody, RequestHead, ServerEvent, ServerLink
@@ -49,6 +49,12 @@ SERVER: Final = ("Server", "cartesia-standin")
 
 _READ_SIZE: Final = 65536
 
+INTERNAL_ERROR: Final = 1011
+"""Why a WebSocket is closed on which the stand-in failed (RFC 6455 section 7.4.1)."""
+
+_FAILED: Final = Response(
+    500, Headers([("Content-Type", "text/plain")]), b"The stand-in itself has failed: see its log"
+)
 _NO_HTTP: Final = Response(400, Headers([("Content-Type", "text/plain")]), b"Bad request: this is no HTTP/1.1")
 
 
@@ -151,7 +157,18 @@ class Connection:
         head, body = await self._receive()
         target = _shown(head.target)
         self._records.add_request(ReceivedRequest(head.method, target, head.headers, body, self._number))
-        answer, fault = self._application.answer(head, body), self._faults.take()
+        try:
+            await self._answer(head, body)
+        except (_Hangup, OSError):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, others are served on
+            await self._confess(error)
+        if not self._link.reusable:
+            raise _Hangup
+
+    async def _answer(self, head: RequestHead, body: bytes) -> None:
+        fault = self._faults.take()  # first: it is this request's, whatever becomes of it
+        answer = self._application.answer(head, body)
         if isinstance(answer, Upgrade):
             try:
                 await self._upgrade(answer, head, fault)
@@ -160,8 +177,14 @@ class Connection:
                 self._records.changed()
         else:
             await self._send(answer, None if isinstance(fault, SocketFault) else fault)
-        if not self._link.reusable:
-            raise _Hangup
+
+    async def _confess(self, error: Exception) -> None:
+        """Say that the stand-in itself has failed, to the client with a 500 if nothing was answered, and in the log."""
+        asyncio.get_running_loop().call_exception_handler({"message": "the stand-in failed", "exception": error})
+        with suppress(LocalProtocolError):  # it has answered, in part
+            self._link.send(_signed(_FAILED))
+            await self._flush()
+        raise _Hangup
 
     # Receiving.
 
@@ -264,9 +287,18 @@ class Connection:
             now=asyncio.get_running_loop().time(),
         )
         records = self._records
-        await Socket(
+        socket = Socket(
             self._number, link, self._reader, self._writer, upgrade, fault, records.add_message, records.changed
-        ).run()
+        )
+        try:
+            await socket.run()
+        except OSError:
+            raise
+        except Exception:
+            if link.state == "open":
+                link.close(INTERNAL_ERROR, "the stand-in failed", asyncio.get_running_loop().time())
+                self._writer.write(link.data_to_send())
+            raise
         raise _Hangup
 
     async def _send_parts(self, parts: _Parts) -> None:

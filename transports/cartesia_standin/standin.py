@@ -49,8 +49,8 @@ class StandIn:
         max_contexts, max_sockets: how many each key may have open at once; more are refused with 429. None is any.
 
     Raises:
-        LocalProtocolError: the key is no API key (the message does not show it), the port is no port, or a time is not
-            above zero.
+        LocalProtocolError: the key is no API key (the message does not show it), the port is no port, a time is not
+            above zero, a limit is no count, or `ssl_context` is none for servers.
         OSError: on entering, where the port is taken.
     """
 
@@ -68,6 +68,9 @@ class StandIn:
         if port not in range(MAX_PORT + 1):
             raise LocalProtocolError(f"port {port!r} must be an integer from 0 to {MAX_PORT}")
         expiry, idle = check_timeout(context_expiry), check_timeout(idle_timeout)
+        for name, limit in (("max_contexts", max_contexts), ("max_sockets", max_sockets)):
+            _check_limit(name, limit)
+        _check_tls(ssl_context)
         self._application = Application(key, SocketRules(expiry, idle, max_contexts, max_sockets))
         self._port = port
         self._key = key
@@ -99,7 +102,12 @@ class StandIn:
         return ACCESS_TOKEN
 
     def script(self, *faults: Fault | None) -> None:
-        """Let requests to come go wrong, one for each fault, in order; None lets one pass."""
+        """Let requests to come go wrong, one for each fault, in order; None lets one pass.
+
+        Raises:
+            LocalProtocolError: one of them is no fault; none was taken. (A fault whose attributes make no sense is
+                refused where it is made.)
+        """
         self._faults.add(faults)
 
     @property
@@ -215,3 +223,14 @@ class StandIn:
             return
         writer = asyncio.StreamWriter(transport, protocol, reader, loop)
         await Connection(number, reader, writer, self._application, self._faults, self._records).run()
+
+
+def _check_limit(name: str, limit: object) -> None:
+    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 0):
+        raise LocalProtocolError(f"{name} must be a count or None, not {limit!r}")
+
+
+def _check_tls(context: object) -> None:
+    """Refuse what would only fail when the first client connects."""
+    if context is not None and (not isinstance(context, ssl.SSLContext) or context.protocol == ssl.PROTOCOL_TLS_CLIENT):
+        raise LocalProtocolError("ssl_context must be an ssl.SSLContext for servers (PROTOCOL_TLS_SERVER), or None")
