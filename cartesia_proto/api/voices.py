@@ -355,6 +355,8 @@ class Voices(Resource[C_co]):
     ) -> PageCall[Voice]:
         """List voices: a page, and on iteration all pages. Under version 2024-06-10 one page holds everything.
 
+        A voice without an id is left out, for nothing can be done with it; a page of nothing else is an error.
+
         Args:
             limit: voices a page, 1 to 100; the service's default is 10.
             starting_after, ending_before: the id to go on after, or to go back before.

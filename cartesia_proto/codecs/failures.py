@@ -23,6 +23,9 @@ DEFAULT_STATUS: Final = 500
 MAX_MESSAGE: Final = 1000
 """Characters of a message; a longer one is cut. Our choice: documented messages are one sentence, `body` has all."""
 
+MAX_FRAGMENTS: Final = 64 * 1024
+"""Characters of a broken error that are read; as many as `Limits.error` has bytes."""
+
 _WITHIN: Final = ("error", "detail", "errors")
 """Members whose value may be an object with the fields of the error, or an array of such: what FastAPI, Google's APIs
 and common gateways write."""
@@ -33,6 +36,8 @@ _MEMBER: Final = re.compile(
     re.DOTALL,
 )
 """A member of an error whose value is a string or may be a status."""
+
+_OBJECT: Final = re.compile(r"\ufeff?[ \t\r\n]*+\{")
 
 _CHARSET: Final = re.compile(r"charset\s*=\s*[\"']?([\w-]+)", re.IGNORECASE)
 _CHARSETS: Final = {
@@ -92,12 +97,16 @@ def error_from_event(event: Mapping[str, JsonValue], scope: Scope) -> ApiError:
 
 
 def fragments(text: str) -> dict[str, JsonValue]:
-    """What can be read of an error whose JSON is broken: its members that are whole, the first of each name."""
+    """What can be read of an error whose JSON is broken: its members that are whole, the first of each name.
+
+    They are looked for in the first `MAX_FRAGMENTS` characters.
+    """
     found: dict[str, JsonValue] = {}
-    if text.lstrip("\ufeff \t\r\n").startswith("{"):
-        for name, value in _MEMBER.findall(text):
-            with suppress(RemoteProtocolError):
-                found.setdefault(name, read_lenient(value))
+    if _OBJECT.match(text):
+        for member in _MEMBER.finditer(text, 0, MAX_FRAGMENTS):
+            if member[1] not in found:
+                with suppress(RemoteProtocolError):
+                    found[member[1]] = read_lenient(member[2])
     return found
 
 

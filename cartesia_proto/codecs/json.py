@@ -148,51 +148,28 @@ with suppress(ImportError):
     _decode, _encode = pybase64.b64decode, pybase64.b64encode_as_string
 
 
-def _check_size(text: bytes) -> None:
-    """Refuse a text of more values than any has that is meant.
-
-    Raises:
-        ValueError: there are too many; nothing was parsed.
-    """
-    if text.count(b"[") + text.count(b"{") > MAX_CONTAINERS:
-        raise ValueError(f"it has more than {MAX_CONTAINERS} containers")
-    if text.count(b",") > MAX_VALUES:
-        raise ValueError(f"it has more than {MAX_VALUES} values")
-
-
 def _depths(text: bytes) -> Iterator[tuple[int, int]]:
-    """The place behind each bracket and how many are open there, until the outermost closes.
-
-    Counting opening brackets alone settles nearly every text: there are none then. No more brackets are looked at than
-    a text may have.
-    """
+    """The place behind each bracket and how many are open there, until the outermost closes."""
     depth = place = 0
-    if text.count(b"[") + text.count(b"{") > MAX_DEPTH:
-        for _ in range(2 * MAX_CONTAINERS):
-            found = _BRACKET.match(text, place)
-            if found is None:
-                break
-            place = found.end()
-            depth += 1 if text[place - 1] in b"[{" else -1
-            yield place, depth
-            if depth <= 0:
-                break
+    while (found := _BRACKET.match(text, place)) is not None:
+        place = found.end()
+        depth += 1 if text[place - 1] in b"[{" else -1
+        yield place, depth
+        if depth <= 0:
+            break
 
 
 _TOO_DEEP: Final = f"it is nested more than {MAX_DEPTH} deep"
 
 
-def _check_depth(text: bytes) -> None:
+def _check_depth(text: bytes) -> bytes:
     if any(depth > MAX_DEPTH for _, depth in _depths(text)):
         raise ValueError(_TOO_DEEP)
+    return text
 
 
 def _without_depths(text: bytes) -> bytes:
-    """The text with null for each container that is nested too deeply.
-
-    Raises:
-        ValueError: one never ends.
-    """
+    """The text with null for each container that is nested too deeply; refused where one never ends."""
     kept: list[bytes] = []
     start, before = 0, 0  # of what is kept next; how many were open before this bracket
     for place, depth in _depths(text):
@@ -204,6 +181,20 @@ def _without_depths(text: bytes) -> bytes:
     if before > MAX_DEPTH:
         raise ValueError(_TOO_DEEP)
     return b"".join((*kept, text[start:]))
+
+
+def _bounded(text: bytes, bound_depth: Callable[[bytes], bytes]) -> bytes:
+    """The text, of a size that may be parsed. Counting opening brackets alone settles nearly every one.
+
+    Raises:
+        ValueError: it has more values than any that is meant, or is nested too deeply; nothing was parsed.
+    """
+    openings = text.count(b"[") + text.count(b"{")
+    if openings > MAX_CONTAINERS:
+        raise ValueError(f"it has more than {MAX_CONTAINERS} containers, nested or side by side")
+    if len(text) > MAX_VALUES < text.count(b","):
+        raise ValueError(f"it has more than {MAX_VALUES} values")
+    return text if openings <= MAX_DEPTH else bound_depth(text)
 
 
 def _refused(error: ValueError) -> RemoteProtocolError:
@@ -219,10 +210,7 @@ def loads(data: bytes | bytearray | memoryview | str) -> JsonValue:
     """
     try:
         text = data.encode() if isinstance(data, str) else bytes(data)
-        if len(text) > SHORT:
-            _check_depth(text)
-            _check_size(text)
-        return _parse(text)
+        return _parse(text if len(text) <= SHORT else _bounded(text, _check_depth))
     except ValueError as error:
         raise _refused(error) from None
 
@@ -239,9 +227,7 @@ def read_lenient(data: bytes | bytearray | memoryview | str) -> JsonValue:
     """
     try:
         text = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else bytes(data)
-        if len(text) > SHORT:
-            _check_size(text)
-            text = _without_depths(text)
+        text = text if len(text) <= SHORT else _bounded(text, _without_depths)
         with suppress(ValueError):
             return _parse(text)
         value: JsonValue = _LENIENT.decode(text.decode("utf-8", "replace").removeprefix("\ufeff"))

@@ -17,7 +17,7 @@ from typing import Final, Unpack, final
 from cartesia_proto.codecs import json
 from cartesia_proto.codecs.chunks import ChunkReader
 from cartesia_proto.codecs.events import ErrorEvent, build_events
-from cartesia_proto.codecs.failures import fragments
+from cartesia_proto.codecs.failures import MAX_FRAGMENTS, fragments
 from cartesia_proto.config import Config
 from cartesia_proto.discretion import hide_secrets
 from cartesia_proto.errors import (
@@ -156,7 +156,7 @@ class TTSSession:
         except RemoteProtocolError as error:
             return self._receive_broken(data, str(error), now)
         if not isinstance(fields, dict):
-            return self._fail_all(Input.ERROR, self._no_event(data, "it is no JSON object"), now)
+            return self._receive_broken(data, "it is no JSON object", now)
         id = fields.get("context_id")
         if id in (None, "") or (not isinstance(id, str) and _error_in({**fields, "context_id": None}) is not None):
             return self._receive_unaddressed({**fields, "context_id": None}, now)
@@ -268,12 +268,12 @@ class TTSSession:
         return self._deliver(only, fields, now)
 
     def _receive_broken(self, message: bytes, reason: str, now: float) -> list[ContextEvent]:
-        """Fail the context that a text which is no JSON is for, where that can be told; else all."""
+        """Fail the context that a text which is no event is for, where that can be told; else all."""
         named = mentioned(message)
         if named is None:
             return self._fail_all(Input.ERROR, self._no_event(message, reason), now)
         context = self._addressee(named)
-        fields = fragments(message.decode("utf-8", "replace"))
+        fields = fragments(message[:MAX_FRAGMENTS].decode("utf-8", "replace"))
         if context is None or fields.get("type") == "error":
             return self._deliver(context, fields, now)
         return context.fail(Input.ERROR, self._no_event(message, reason, "context"), now)

@@ -89,6 +89,9 @@ class ConnectLink(HttpLink[Tunnelled]):
         return error
 
     def _malformed(self, what: str) -> TransportError:
+        status = int(self._lines.status or 0)
+        if status >= 400:  # whatever is wrong behind its first line, it is a refusal
+            return self._refused(status)
         return ConnectError(f"{self._where} answered CONNECT with something that is no HTTP/1.1: {what}")
 
     def _cut(self) -> TransportError:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cartesia_proto.codecs.failures import MAX_MESSAGE, error_from_event, error_from_response, fragments
+from cartesia_proto.codecs.failures import MAX_FRAGMENTS, MAX_MESSAGE, error_from_event, error_from_response, fragments
 from cartesia_proto.errors import (
     ApiError,
     BadRequestError,
@@ -225,6 +225,7 @@ def test_fragments() -> None:
     assert fragments(text) == {"type": "error", "status_code": 429, "context_id": "c", "message": "m"}
     assert fragments('\ufeff {"status_code":42,"status_code":4290,"status_code":429.5') == {}
     assert fragments('"message":"m"') == fragments("") == {}
+    assert fragments('{"title":"' + "x" * MAX_FRAGMENTS + '","message":"m"') == {}
 
 
 @pytest.mark.parametrize(("status", "kind"), [(429.0, RateLimitError), ("400", BadRequestError)])

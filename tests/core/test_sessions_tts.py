@@ -304,6 +304,7 @@ def test_a_damaged_message(message: bytes) -> None:
         (b'{"type":"chunk","context_id":"a","data":"AAA=', "no acceptable JSON"),
         (b'{"context_id" : "a","x":\xff}', "no acceptable JSON"),
         (b'{"context_id":"a","context_id":"a"', "no acceptable JSON"),
+        (b'[{"type":"chunk","context_id":"a"}]', "it is no JSON object"),
         (b'{"context_id":"a","x":' + b"[" * 200_000 + b"]" * 200_000 + b"}", "more than 131072 containers"),
     ],
 )

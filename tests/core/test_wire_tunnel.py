@@ -85,6 +85,19 @@ def test_a_refusal_is_a_connect_error(proxy: Proxy, status: int, said: str, retr
     assert error.retryable is retryable
 
 
+@pytest.mark.parametrize(
+    "fields", [b"Content-Length: x\r\n", b"Transfer-Encoding: gzip\r\n", b"no colon\r\n", b"Content-Encoding: gzip\r\n"]
+)
+def test_an_odd_refusal_is_one(fields: bytes) -> None:
+    """Whatever is wrong behind its first line."""
+    link = connect(KNOWN)
+    link.receive_data(b"HTTP/1.1 407 No\r\n" + fields + b"\r\n\x1f\x8b", 101.0)
+    error = failure(link)
+    assert isinstance(error, ConnectError)
+    assert "refused its user name and password" in str(error)
+    assert not error.retryable
+
+
 def test_bytes_before_the_tunnel_is_used_are_refused() -> None:
     """The origin has not been spoken to, so nothing can come from it."""
     link = connect()
