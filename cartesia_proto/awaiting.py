@@ -4,74 +4,21 @@ This module knows the verbs, their arguments and their order. It must not know h
 multiplexer does. No function here is asynchronous: what can be awaited is a coroutine of the multiplexer's.
 """
 
-from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Generator, Mapping
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Literal, Never, Protocol, Self, TypeAlias, TypeVar, Unpack, final, overload
+from typing import Any, Literal, Never, Self, TypeVar, Unpack, final, overload
 
 from cartesia_proto.audio.audio import Audio
 from cartesia_proto.codecs.events import SpeechEvent
 from cartesia_proto.config import Config
 from cartesia_proto.contexts import Alone, ConversationContext
 from cartesia_proto.conversation import TTSConversation
+from cartesia_proto.lines import Check, Line, Lines, Multiplexer, Ready, Saying, Step, close_all, in_steps
 from cartesia_proto.sessions.settings import ContextSettings
 from cartesia_proto.speech import GenerationConfig
 
 T = TypeVar("T")
-
-Saying: TypeAlias = Callable[[TTSConversation, float], bool]
-"""Says something on a conversation, at a time in monotonic seconds; False if there was nothing to be said."""
-
-Ready: TypeAlias = Callable[[], TTSConversation | None]
-"""The conversation that a context is on, None before it is on one; raises where it was over before."""
-
-Step: TypeAlias = Callable[[], Coroutine[object, Never, T]]
-"""Something to be awaited at its turn."""
-
-
-class Multiplexer(Protocol):
-    """What a transport makes of connections, one after another, for the contexts of one WebSocket."""
-
-    def run(self) -> Coroutine[object, Never, None]:
-        """Connect, unless there is a connection, and read until it has ended."""
-        ...
-
-    def aclose(self) -> Coroutine[object, Never, None]:
-        """End every context, say goodbye, and connect no more."""
-        ...
-
-    def say(self, id: str, ready: Ready, say: Saying, check: Callable[[], None]) -> Coroutine[object, Never, None]:
-        """Say something on the conversation that is ready, or on a new connection's; once that is written, check.
-
-        Where a change concerns the id while a connection is being made, that is waited for no longer, if what is
-        `ready` then raises.
-        """
-        ...
-
-    def change(self, change: Callable[[float], set[str]]) -> Coroutine[object, Never, None]:
-        """Do at once what ends a context, and what follows from it. Never raises; cancelling it is no hindrance."""
-        ...
-
-    def next(
-        self, id: str, take: Callable[[], T | None], alone: Alone, first: Step[None] | None
-    ) -> Coroutine[object, Never, T]:
-        """Take the first step, then wait until something is taken; try when something comes for the id.
-
-        A first step that raises `ContextEnded` is no failure: what is taken tells how it ended.
-        """
-        ...
-
-    def at_hand(self, taken: deque[T], alone: Alone, otherwise: Step[T]) -> Coroutine[object, Never, T]:
-        """The first of what was taken already; where there is none any more, what that step comes to.
-
-        Where somebody is reading, it is refused as by `next`, which the step may be left to do.
-        """
-        ...
-
-    def attempt(self, step: Step[T], change: Callable[[float], set[str]]) -> Coroutine[object, Never, T]:
-        """Take a step; where it fails or is cancelled, `change`."""
-        ...
 
 
 def _nothing(conversation: TTSConversation, now: float) -> bool:
@@ -97,14 +44,14 @@ class AsyncTTSWebSocketContext(ConversationContext, AbstractAsyncContextManager[
 
     def __init__(
         self,
-        multiplexer: Multiplexer,
+        lines: Lines,
         config: Config,
         random: Callable[[], float],
         settings: ContextSettings,
         transcript: str | None = None,
     ) -> None:
         super().__init__(config, random, settings, transcript)
-        self._multiplexer = multiplexer
+        self._lines = lines
         self._pieces: list[bytes] = []
 
     def push(
@@ -118,7 +65,7 @@ class AsyncTTSWebSocketContext(ConversationContext, AbstractAsyncContextManager[
 
         Raises:
             LocalProtocolError: the transcript is empty, an argument is malformed, or `finish` was said.
-            ContextEnded: the context is over; `.event` says how.
+            ContextEnded: the context is over; `.event` says how, `__cause__` why it failed.
             CartesiaError: no connection could be made; it can be tried again.
         """
         return self._say(
@@ -164,7 +111,7 @@ class AsyncTTSWebSocketContext(ConversationContext, AbstractAsyncContextManager[
             CartesiaError, LocalProtocolError: as for the next event.
             ContextEnded: it was cancelled, or had failed before, so this is not all of it.
         """
-        return self._multiplexer.attempt(lambda: self._next(self._everything), self._leave_begun)
+        return self._attempt(lambda: self._next(self._everything))
 
     def receive_batch(self) -> Coroutine[object, Never, list[SpeechEvent]]:
         """Everything that has arrived: at least one event, or none after the last, however often it is asked.
@@ -184,7 +131,7 @@ class AsyncTTSWebSocketContext(ConversationContext, AbstractAsyncContextManager[
         """
         begun = self._transcript is None or self.terminal is not None
         first = None if begun else self._say_first
-        return self._multiplexer.attempt(lambda: _answer(self, self._multiplexer, first), self._leave_begun)
+        return self._attempt(lambda: _answer(self, self._multiplexer, first))
 
     def __aexit__(  # pyright: ignore[reportIncompatibleMethodOverride]  # as above
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
@@ -221,14 +168,68 @@ class AsyncTTSWebSocketContext(ConversationContext, AbstractAsyncContextManager[
             say(self._open(conversation), now)
             return True
 
-        return self._multiplexer.say(self.id, self._ready, opened, self._check_sent)
+        return self._say_on_a_line(self._ready, opened, self._check_sent)
 
     def _say_first(self) -> Coroutine[object, Never, None]:
         """Open the context, and say the text that was known from the beginning; where that fails, reading tells."""
-        return self._multiplexer.say(self.id, self._ready_to_begin, self._begin, lambda: None)
+        return self._say_on_a_line(self._ready_to_begin, self._begin, lambda: None)
 
     def _next(self, take: Callable[[], T | None]) -> Coroutine[object, Never, T]:
-        return self._multiplexer.next(self.id, take, self._alone, None if self._begun else self._say_first)
+        if self._begun:
+            return self._multiplexer.next(self.id, take, self._alone, None)
+        return in_steps(self._multiplexer, lambda: self._begin_and_take(take))
+
+    def _begin_and_take(self, take: Callable[[], T | None]) -> Generator[Any, Any, T]:
+        """Begin, and then wait where the context is."""
+        yield from self._multiplexer.next(self.id, lambda: True, self._alone, self._say_first).__await__()
+        return (yield from self._multiplexer.next(self.id, take, self._alone, None).__await__())
+
+    def _attempt(self, step: Step[T]) -> Coroutine[object, Never, T]:
+        """Take a step; where it fails or is cancelled, leave the context, if it has begun."""
+        if self._conversation is not None:
+            return self._multiplexer.attempt(step, self._leave_begun)
+        return in_steps(self._multiplexer, lambda: self._take_or_leave(step))
+
+    def _take_or_leave(self, step: Step[T]) -> Generator[Any, Any, T]:
+        try:
+            return (yield from step().__await__())
+        except BaseException:
+            yield from self._multiplexer.change(self._leave_begun).__await__()
+            raise
+
+    # Which multiplexer.
+
+    @property
+    def _line(self) -> Line:
+        """The one that it is on, or that is the last one. Never raises."""
+        return self._lines.of(self._conversation)
+
+    @property
+    def _multiplexer(self) -> Multiplexer:
+        return self._line.multiplexer
+
+    def _say_on_a_line(self, ready: Ready, say: Saying, check: Check) -> Coroutine[object, Never, None]:
+        """Say something where the context is; open it, if it is nowhere yet, where that can be."""
+        if self._conversation is not None:
+            return self._multiplexer.say(self.id, ready, say, check)
+        return in_steps(self._multiplexer, lambda: self._try_lines(ready, say, check))
+
+    def _try_lines(self, ready: Ready, say: Saying, check: Check) -> Generator[Any, Any, None]:
+        while not (yield from self._try_line(ready, say, check)):
+            pass
+
+    def _try_line(self, ready: Ready, say: Saying, check: Check) -> Generator[Any, Any, bool]:
+        """Say something on one line; False where it turned out that it is for another."""
+        line = self._lines.current() if self._conversation is None else self._line
+        here = True
+
+        def say_here(conversation: TTSConversation, now: float) -> bool:
+            nonlocal here
+            here = self._line is line if self._conversation is not None else self._lines.takes(line, conversation)
+            return here and say(conversation, now)
+
+        yield from line.multiplexer.say(self.id, ready, say_here, lambda: check() if here else None).__await__()
+        return here
 
     def _event(self) -> SpeechEvent | None:
         """The next event, None where there is none yet."""
@@ -258,11 +259,18 @@ class AsyncTTSWebSocket(AbstractAsyncContextManager["AsyncTTSWebSocket"]):
 
     Any number of tasks of one event loop may share it. There is no task behind it: whoever waits for an event reads
     for all; where nobody waits for long, `run` keeps the connection alive. A connection that ends, ends its contexts;
-    the next context is opened on a new one. Clients make WebSockets; users receive them.
+    the next context is opened on a new one, as after a context that stalled, beside which others go on where they are.
+    Clients make WebSockets; users receive them.
     """
 
-    def __init__(self, multiplexer: Multiplexer, config: Config, random: Callable[[], float]) -> None:
-        self._multiplexer = multiplexer
+    def __init__(
+        self,
+        multiplexer: Multiplexer,
+        config: Config,
+        random: Callable[[], float],
+        another: Callable[[], Multiplexer] | None = None,
+    ) -> None:
+        self._lines = Lines(multiplexer, another)
         self._config = config
         self._random = random
 
@@ -273,7 +281,7 @@ class AsyncTTSWebSocket(AbstractAsyncContextManager["AsyncTTSWebSocket"]):
             CartesiaError: no connection could be made; the next context tries again.
             LocalProtocolError: the WebSocket or its client is closed, or there are no credentials.
         """
-        return self._multiplexer.say("", lambda: None, _nothing, lambda: None)
+        return self._lines.current().multiplexer.say("", lambda: None, _nothing, lambda: None)
 
     def run(self) -> Coroutine[object, Never, None]:
         """Connect unless there is a connection, and read until it has ended, for others to receive.
@@ -283,14 +291,14 @@ class AsyncTTSWebSocket(AbstractAsyncContextManager["AsyncTTSWebSocket"]):
         Raises:
             CartesiaError: as `connect`.
         """
-        return self._multiplexer.run()
+        return self._lines.current().multiplexer.run()
 
     def aclose(self) -> Coroutine[object, Never, None]:
         """End every open context, say goodbye, and close the connection, after a few seconds at most. Idempotent.
 
         Whatever needs a connection later raises `LocalProtocolError`.
         """
-        return self._multiplexer.aclose()
+        return close_all(self._lines.close())
 
     def context(self, **settings: Unpack[ContextSettings]) -> AsyncTTSWebSocketContext:
         """A context: one voice that says one text, handed over in pieces. Nothing is sent before something is said.
@@ -301,7 +309,7 @@ class AsyncTTSWebSocket(AbstractAsyncContextManager["AsyncTTSWebSocket"]):
         Raises:
             LocalProtocolError: a setting is missing or malformed.
         """
-        return AsyncTTSWebSocketContext(self._multiplexer, self._config, self._random, settings)
+        return AsyncTTSWebSocketContext(self._lines, self._config, self._random, settings)
 
     @overload
     def send(
@@ -328,14 +336,14 @@ class AsyncTTSWebSocket(AbstractAsyncContextManager["AsyncTTSWebSocket"]):
             LocalProtocolError: as `context`, or the transcript is empty.
             CartesiaError: when awaited, as iterating does.
         """
-        context = AsyncTTSWebSocketContext(self._multiplexer, self._config, self._random, settings, transcript)
+        context = AsyncTTSWebSocketContext(self._lines, self._config, self._random, settings, transcript)
         return context if stream else context.whole()
 
     def __aenter__(  # pyright: ignore[reportIncompatibleMethodOverride]  # it has no name for what async def makes
         self,
     ) -> Coroutine[object, Never, Self]:
         """The WebSocket itself; nothing is sent."""
-        return _answer(self, self._multiplexer)
+        return _answer(self, self._lines.of(None).multiplexer)
 
     def __aexit__(  # pyright: ignore[reportIncompatibleMethodOverride]  # as above
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /

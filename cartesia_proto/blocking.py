@@ -63,7 +63,10 @@ class Multiplexer(Protocol):
         ...
 
     def next(self, id: str, take: Taking[T], alone: Alone, first: Step | None) -> T:
-        """Take the first step, then wait until something is taken; try when something comes for the id."""
+        """Take the first step, then wait until something is taken; try when something comes for the id.
+
+        It comes on the conversation that the context is on once that step is taken: `Alone.conversation`.
+        """
         ...
 
 
@@ -99,7 +102,7 @@ class TTSWebSocketContext(ConversationContext):
 
         Raises:
             LocalProtocolError: the transcript is empty, an argument is malformed, or `finish` was said.
-            ContextEnded: the context is over; `.event` says how.
+            ContextEnded: the context is over; `.event` says how, `__cause__` why it failed.
             CartesiaError: no connection could be made; it can be tried again.
         """
         self._say(
@@ -224,7 +227,8 @@ class TTSWebSocket:
 
     Any number of threads may share it. There is no thread behind it: whoever waits for an event reads for all; where
     nobody waits for long, `run` keeps the connection alive. A connection that ends, ends its contexts; the next context
-    is opened on a new one. Clients make WebSockets; users receive them.
+    is opened on a new one, as after a context that stalled, beside which others go on where they are. Clients make
+    WebSockets; users receive them.
     """
 
     def __init__(self, multiplexer: Multiplexer, config: Config, random: Callable[[], float]) -> None:

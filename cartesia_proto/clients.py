@@ -8,6 +8,7 @@ request: that (h11, the sockets) costs a program's start more than a client, and
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping
 from copy import copy
+from functools import partial
 from typing import TYPE_CHECKING, Generic, Self, TypeVar, final
 
 from cartesia_proto.api import Api
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
     from typing import Never
 
     from cartesia_proto.awaiting import AsyncTTSWebSocket
-    from cartesia_proto.awaiting import Multiplexer as AwaitingMultiplexer
     from cartesia_proto.blocking import Multiplexer as BlockingMultiplexer
     from cartesia_proto.blocking import TTSWebSocket
     from cartesia_proto.conversation import WebSocketOptions
+    from cartesia_proto.lines import Multiplexer as AwaitingMultiplexer
     from cartesia_proto.websocket_tts import WebSocketTTS
 
 A = TypeVar("A")
@@ -286,4 +287,5 @@ class AwaitingClient(Client[Awaiting]):
     def _websocket(self, options: "WebSocketOptions") -> "AsyncTTSWebSocket":
         from cartesia_proto.awaiting import AsyncTTSWebSocket  # noqa: PLC0415 - wsproto is not needed before
 
-        return AsyncTTSWebSocket(self._multiplexer(options), self._config, self._random)
+        another = partial(self._multiplexer, options)
+        return AsyncTTSWebSocket(another(), self._config, self._random, another)

@@ -111,7 +111,7 @@ class ConversationContext:
             if conversation.session.lost is not None:  # the peer said yes and goodbye in one breath
                 raise copy(conversation.session.lost)
             conversation.adopt(self, self._context)
-            self._conversation = conversation
+            self._conversation = self._alone.conversation = conversation
         return self._conversation
 
     def _check_not_over(self) -> None:
@@ -285,12 +285,14 @@ class Alone:
 
     Attributes:
         taken: somebody is reading.
+        conversation: the one that the context is on, so that what is read comes on; None before it is on one.
     """
 
-    __slots__ = ("_id", "taken")
+    __slots__ = ("_id", "conversation", "taken")
 
     def __init__(self, id: str) -> None:
         self.taken: bool = False
+        self.conversation: TTSConversation | None = None
         self._id = id
 
     def __enter__(self) -> None:

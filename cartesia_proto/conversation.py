@@ -133,6 +133,7 @@ class TTSConversation:
         self._contexts: dict[str, _Heard] = {}
         self._woken: set[str] = set()  # whom the present call concerns
         self._now = 0.0
+        self._stalled = False
         link.deliver_to(self._take_in_place, self._take)
         self._abandoned: deque[str] = deque()  # ids whose reader is gone, until the next call
 
@@ -145,6 +146,14 @@ class TTSConversation:
     def unread(self) -> bool:
         """Whether enough was taken for one turn: let others have theirs, call ``received(0, now)``, then read on."""
         return self.link.unread
+
+    @property
+    def retired(self) -> bool:
+        """Whether it goes on for the contexts that are open, but is to take no new one, because one has stalled on it.
+
+        It ends with the last of them that anybody reads.
+        """
+        return self._stalled and not self.over
 
     @property
     def idle(self) -> bool:
@@ -222,7 +231,7 @@ class TTSConversation:
             self._forget(context.id)
         message, event = context.cancel(now)
         self._send(message)
-        return set() if event is None else {context.id}
+        return self._retire(now) | (set() if event is None else {context.id})
 
     def take_all(self, context: TTSContext) -> list[ContextEvent]:
         """Everything that waits for the reader of a context; none while there is nothing.
@@ -277,7 +286,8 @@ class TTSConversation:
     def handle_deadline(self, now: float) -> set[str]:
         """Do what is due: ping, give up a silent connection, end a silent context. Read what is readable first.
 
-        A context that was silent for too long is cancelled with the server, too.
+        A context that was silent for too long is cancelled with the server, too. The connection may be dead, so it is
+        `retired` then.
         """
         self.link.handle_deadline(now)
         woken = self._drain(now)
@@ -287,6 +297,7 @@ class TTSConversation:
             heard = self._contexts.get(id)
             self._send(cancel_message(id) if heard is None else heard.context.cancel(now)[0])
         self._file(stalled)
+        self._stalled = self._stalled or bool(stalled)
         return woken | self._drain(now)
 
     def close(self, now: float) -> set[str]:
@@ -298,6 +309,21 @@ class TTSConversation:
 
     def _drain(self, now: float) -> set[str]:
         """What else the link has to tell; whom all of it concerns."""
+        woken = self._tell(now)
+        return woken | self._retire(now) if self._stalled else woken
+
+    def _retire(self, now: float) -> set[str]:
+        """End a connection on which something stalled, once nobody reads a context that is open; whom that concerns.
+
+        The peer's goodbye is not waited for: it may never come.
+        """
+        if self.retired and not any(heard.context.terminal is None for heard in self._contexts.values()):
+            self.link.close(NORMAL_CLOSURE, "", now)
+            self.link.receive_eof(now)
+            return self._tell(now)
+        return set()
+
+    def _tell(self, now: float) -> set[str]:
         self._now = now
         while (told := self.link.next_event()) is not None:
             match told:

@@ -6,6 +6,8 @@ how one is made, how bytes move on it, what a turn is or what users may say (`bl
 
 Theory of operation. Who needs a connection waits for it, and leads by dialling. A cancel ends that for whoever dials or
 waits for the context's sake; whoever waits on then dials anew. What a try fails by that was not given up, all fail by.
+There is one connection for new contexts. One on which something stalled is retired: the contexts that are open on it go
+on, each on its own connection, until the last of them has ended.
 """
 
 from collections.abc import Callable
@@ -130,6 +132,7 @@ class Multiplexer:
         self._clock = clock
         self._dial: Dial | None = None  # the last one
         self._pump: Pump | None = None  # of the last connection
+        self._retired: list[Pump] = []  # of earlier ones whose contexts go on
         self._failure: CartesiaError | None = None  # of the last try that failed
         self._closed = False
 
@@ -171,9 +174,9 @@ class Multiplexer:
         def act() -> None:
             concerned = change(self._clock())
             self._waiters.call(concerned)
-            if self._pump is not None:
-                self._pump.traffic.note(concerned)
-                self._pump.flush()
+            for pump in self._pumps:
+                pump.traffic.note(concerned)
+                pump.flush()
 
         self._turns.soon(act)
 
@@ -190,8 +193,8 @@ class Multiplexer:
     def _say_goodbye(self) -> None:
         self._closed = True
         self._waiters.call_all()
-        if self._pump is not None:
-            self._end(self._pump)
+        for pump in self._pumps:
+            self._end(pump)
 
     def _end(self, pump: Pump) -> None:
         """End every context, and begin the closing handshake."""
@@ -205,21 +208,20 @@ class Multiplexer:
         pump.flush()
 
     def _closing(self) -> Waiting[None]:
-        if (pump := self._pump) is not None:
-            yield from pump.wait(lambda: pump.traffic.over or None)
+        for pump in self._pumps:  # their time runs out together
+            yield from pump.wait(partial(_over, pump.traffic))
 
     def _abandon(self) -> None:
-        if self._pump is not None:
-            self._let_go(self._pump)
+        for pump in self._pumps:
+            self._let_go(pump)
 
     def _mend(self) -> None:
         """Give up the connection after an interruption in a turn: books and bytes may be out of step. All look anew."""
         self._interrupt()
         made = None if self._dial is None else self._dial.pump  # perhaps not taken over
-        for pump in (self._pump, made):
-            if pump is not None:
-                pump.traffic.tear(self._clock())
-                pump.flush()
+        for pump in (*self._pumps, *([] if made is None or made is self._pump else [made])):
+            pump.traffic.tear(self._clock())
+            pump.flush()
         self._waiters.call_anew()
 
     def _saying(self, id: str, ready: Ready, say: Saying, check: Step) -> Waiting[None]:
@@ -233,8 +235,8 @@ class Multiplexer:
         try:
             if first is not None:
                 yield first
-            if self._pump is not None:
-                return (yield from self._pump.wait(take, id))
+            if (pump := self._pump_of(alone.conversation)) is not None:
+                return (yield from pump.wait(take, id))
             if (taken := take()) is None:
                 raise AssertionError("where there never was a connection, the context is over")
             return taken
@@ -242,6 +244,15 @@ class Multiplexer:
             alone.taken = False  # not by a function, at whose beginning an interruption may strike
 
     # Connections.
+
+    @property
+    def _pumps(self) -> list[Pump]:
+        """Of every connection on which anything may yet happen."""
+        return self._retired if self._pump is None else [*self._retired, self._pump]
+
+    def _pump_of(self, conversation: TTSConversation | None) -> Pump | None:
+        """The one that a conversation is on; else the last."""
+        return next((pump for pump in self._retired if pump.traffic.conversation is conversation), self._pump)
 
     def _connected(self, id: str, ready: Ready) -> Waiting[Pump]:
         """A connection on which a context may be opened: made if there is none.
@@ -257,11 +268,11 @@ class Multiplexer:
 
         def get() -> Pump | None:
             pump = self._pump
-            if ready() is not None:
-                return pump
+            if (conversation := ready()) is not None:
+                return self._pump_of(conversation)
             if self._closed:
                 raise LocalProtocolError("the WebSocket is closed: ask the client for another")
-            if pump is not None and _usable(pump):
+            if pump is not None and self._usable(pump):
                 return pump
             if pump is not None and pump is not before and (lost := pump.traffic.conversation.session.lost):
                 raise copy(lost)
@@ -294,21 +305,34 @@ class Multiplexer:
         """Tell those who wait what came of it; nothing, if it was given up."""
         if not dial.given_up:
             if dial.pump is not None:
-                self._abandon()  # what may be left of the last one
-                self._pump = dial.pump
+                self._replace(dial.pump)
             self._failure = failure
             self._waiters.call_all()  # and so ends the dial, which is at its end
         elif dial.pump is not None:
             self._let_go(dial.pump)
 
+    def _replace(self, pump: Pump) -> None:
+        """Have another connection for new contexts; keep the last one only as far as contexts go on there."""
+        earlier = self._pumps
+        self._retired = [last for last in earlier if last.traffic.conversation.retired]
+        self._pump = pump
+        for last in earlier:
+            if last not in self._retired:
+                self._let_go(last)
 
-def _usable(pump: Pump) -> bool:
-    """Whether a context may be opened. What is readable is read first: it may be the end."""
-    for _ in range(MOST_READS):
-        if not pump.read():
-            break
-    pump.flush()
-    return not pump.traffic.conversation.over
+    def _usable(self, pump: Pump) -> bool:
+        """Whether a context may be opened. What is readable is read first, then done what is due: it may be the end."""
+        for _ in range(MOST_READS):
+            if not pump.read():
+                if (now := self._clock()) >= pump.traffic.due():
+                    pump.traffic.handle_due(now)
+                break
+        pump.flush()
+        return not (pump.traffic.conversation.over or pump.traffic.conversation.retired)
+
+
+def _over(traffic: Traffic) -> bool | None:
+    return traffic.over or None
 
 
 def _left(traffic: Traffic, count: int) -> bool | None:

@@ -39,7 +39,7 @@ LAYERS: Final = {
     "api": "api",
     "sessions": "sessions",
     "wire": "wire",
-    "conversation": "conversation contexts awaiting clients websocket_tts traffic waiters exclusion multiplexer "
+    "conversation": "conversation contexts awaiting clients websocket_tts traffic waiters exclusion multiplexer lines "
     "blocking",
     "server": "server",
     "testing": "testing",

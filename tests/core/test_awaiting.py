@@ -11,7 +11,7 @@ import pytest
 
 from cartesia_proto.audio.audio import Audio
 from cartesia_proto.audio.formats import RawFormat
-from cartesia_proto.awaiting import AsyncTTSWebSocket, AsyncTTSWebSocketContext, Saying, Step
+from cartesia_proto.awaiting import AsyncTTSWebSocket, AsyncTTSWebSocketContext
 from cartesia_proto.codecs.events import AudioChunk, Done, SpeechEvent
 from cartesia_proto.codecs.json import encode_base64
 from cartesia_proto.config import Config, Limits
@@ -20,6 +20,7 @@ from cartesia_proto.conversation import TTSConversation, WebSocketOptions, hands
 from cartesia_proto.errors import ApiError, ConnectError, ConnectionLost, JsonValue, LocalProtocolError
 from cartesia_proto.flow import Attempt
 from cartesia_proto.http import Headers, Request
+from cartesia_proto.lines import Saying, Step
 from cartesia_proto.sessions.events import Cancelled, ContextEnded, Failed
 from cartesia_proto.sessions.states import State
 from cartesia_proto.speech import VoiceLike
@@ -67,6 +68,7 @@ class Loopback:
         self.closed = False
         self.runs = 0
         self.meanwhile: Callable[[], object] = lambda: None  # what happens while something is written or awaited
+        self.noticing: Callable[[], object] | None = None  # what happens before a context is opened, once
 
     def connected(self) -> TTSConversation:
         """The conversation, made when it is first needed."""
@@ -98,10 +100,15 @@ class Loopback:
 
     async def aclose(self) -> None:
         self.closed = True
+        if not self.reachable:
+            raise UnreachableError("nobody to say goodbye to")
 
     async def say(
         self, id: str, ready: Callable[[], TTSConversation | None], say: Saying, check: Callable[[], None]
     ) -> None:
+        noticing, self.noticing = self.noticing, None
+        if noticing is not None:
+            noticing()
         if say(ready() or self.connected(), 101.0):
             self.meanwhile()
         check()
@@ -121,7 +128,8 @@ class Loopback:
             return taken
 
     async def at_hand(self, taken: deque[T], alone: Alone, otherwise: Step[T]) -> T:
-        self.meanwhile()
+        if taken:
+            self.meanwhile()
         return taken.popleft() if taken and not alone.taken else await otherwise()
 
     async def attempt(self, step: Step[T], change: Callable[[float], set[str]]) -> T:
@@ -375,6 +383,101 @@ def test_lost_while_it_is_said_to() -> None:
     multiplexer.conversation = None
     with pytest.raises(ConnectionLost):
         run(_listen(whole))
+
+
+def _stall(multiplexer: Loopback) -> None:
+    """Let a context stall on its connection, beside another."""
+    conversation = multiplexer.connected()
+    for id, stall_timeout in (("stays", None), ("stalls", 1.0)):
+        context = conversation.open(multiplexer, **SETTINGS, context_id=id, stall_timeout=stall_timeout)
+        conversation.push(context, "text", 101.0)
+    conversation.handle_deadline(102.0)
+    multiplexer.heard()
+
+
+def _lines(*multiplexers: Loopback) -> AsyncTTSWebSocket:
+    """A WebSocket that has these, one after another."""
+    rest = deque(multiplexers)
+    return AsyncTTSWebSocket(rest.popleft(), Config(), half, rest.popleft)
+
+
+def test_another_connection_after_a_stall() -> None:
+    """A context that is open stays where it is; the next one is opened elsewhere, and said and read there."""
+    old, new = Loopback(_chunk(b"ab"), _done()), Loopback(_chunk(b"cd", "b"), _done("b"))
+    ws = _lines(old, new)
+    first, second = ws.context(**SETTINGS, context_id="a"), ws.send(**SETTINGS, transcript="Hi", context_id="b")
+    run(first.push("Hello, "))
+    _stall(old)
+    run(ws.connect())
+    assert run(_listen(second)) == [AudioChunk(b"cd", "b")]
+    run(first.finish("world."))
+    assert old.heard() == [("world.", False)]
+    assert new.heard() == [("Hi", False)]
+    assert run(_listen(first)) == [AudioChunk(b"ab", "a")]
+    run(ws.aclose())
+    assert (old.closed, new.closed) == (True, True)
+
+
+def test_a_stall_that_is_noticed_while_a_context_is_opened() -> None:
+    """It is opened on another connection, whatever opens it, and left there if that fails."""
+    for verb in ("push", "read", "whole", "enter"):
+        old, new = Loopback(), Loopback(_chunk(b"ab"), _done())
+        old.noticing = lambda: _stall(old)  # noqa: B023 - it is called in this round
+        ws = _lines(old, new)
+        if verb == "push":
+            context = ws.context(**SETTINGS, context_id="a")
+            run(context.push("Hello"))
+            run(context.finish())
+            assert run(_listen(context)) == [AudioChunk(b"ab", "a")]
+        elif verb == "read":
+            assert run(_listen(ws.send(**SETTINGS, transcript="Hello", context_id="a"))) == [AudioChunk(b"ab", "a")]
+        elif verb == "whole":
+            assert run(ws.send(**SETTINGS, transcript="Hello", context_id="a", stream=False)).data == b"ab"
+        else:
+            context = ws.send(**SETTINGS, transcript="Hello", context_id="a")
+            run(context.__aenter__())
+            run(context.cancel())
+            assert new.heard() == [("Hello", False), (True,)]
+        assert old.heard() == []
+
+
+def test_two_verbs_open_a_context_at_once() -> None:
+    """Where one has opened it, the other says its part there too."""
+    old, new = Loopback(), Loopback()
+    ws = _lines(old, new)
+    context = ws.context(**SETTINGS, context_id="a")
+
+    def meanwhile() -> None:
+        _stall(old)
+        run(context.push("first"))
+
+    old.noticing = meanwhile
+    run(context.push("second"))
+    assert (old.heard(), new.heard()) == ([], [("first", True), ("second", True)])
+
+
+def test_leaving_what_failed_on_another_connection() -> None:
+    """The context is cancelled there; one that has not begun can be tried again."""
+    old, new = Loopback(), Loopback(_chunk(b"ab"))
+    old.noticing = lambda: _stall(old)
+    ws = _lines(old, new)
+    with pytest.raises(IndexError):  # it has no more to say
+        run(ws.send(**SETTINGS, transcript="Hello", context_id="a", stream=False))
+    assert new.heard() == [("Hello", False), (True,)]
+
+
+def test_closing_two_connections_though_one_fails() -> None:
+    """Both are closed."""
+    old, new = Loopback(), Loopback()
+    ws = _lines(old, new)
+    first, second = ws.context(**SETTINGS, context_id="a"), ws.context(**SETTINGS, context_id="b")
+    run(first.push("Hello"))
+    _stall(old)
+    run(second.push("Hello"))
+    new.reachable = False
+    with pytest.raises(UnreachableError):
+        run(ws.aclose())
+    assert (old.closed, new.closed) == (True, True)
 
 
 def test_one_reader() -> None:

@@ -9,7 +9,7 @@ import pytest
 from cartesia_proto.api import Status
 from cartesia_proto.api.voices import Voices
 from cartesia_proto.audio.formats import RawFormat
-from cartesia_proto.awaiting import AsyncTTSWebSocket, AsyncTTSWebSocketContext, Saying, Step
+from cartesia_proto.awaiting import AsyncTTSWebSocket, AsyncTTSWebSocketContext
 from cartesia_proto.blocking import Ready, Taking, TTSWebSocket, TTSWebSocketContext
 from cartesia_proto.blocking import Saying as BlockingSaying
 from cartesia_proto.call import AsyncStream, Awaiting, Call, PageCall, Stream, StreamCall
@@ -18,6 +18,7 @@ from cartesia_proto.config import Config
 from cartesia_proto.contexts import Alone
 from cartesia_proto.conversation import TTSConversation, WebSocketOptions
 from cartesia_proto.errors import LocalProtocolError
+from cartesia_proto.lines import Saying, Step
 from cartesia_proto.pages import AsyncPages
 from cartesia_proto.testing import half
 

@@ -598,6 +598,58 @@ def test_silence() -> None:
     assert talk.conversation.deadline() is None
 
 
+def test_a_connection_on_which_something_stalled() -> None:
+    """It is to take no new context; those that are open go on, and it ends with the last of them."""
+    talk = Talk()
+    lasting, other = talk.begin("a", "b")
+    (stalled,) = talk.begin("c", stall_timeout=5.0)
+    assert not talk.conversation.retired
+    assert talk.conversation.handle_deadline(105.0) == {"c"}
+    assert stalled.state is State.FAILED
+    assert (talk.conversation.retired, talk.conversation.over) == (True, False)
+    assert talk.said(_chunk("a"), _done("b"), now=106.0) == {"a", "b"}
+    assert talk.conversation.take_all(other) == [Done("b")]
+    assert talk.conversation.retired
+    assert talk.said(_done("a"), now=107.0) == {"a"}
+    assert (talk.conversation.retired, talk.conversation.over) == (False, True)
+    assert talk.conversation.link.state == "closed"
+    assert talk.conversation.take_all(lasting) == [_audio("a"), Done("a")]
+    talk.server.receive_data(talk.conversation.link.data_to_send(), 107.0)
+    cancel, goodbye = list(iter(talk.server.next_event, None))
+    assert isinstance(cancel, TextMessage)
+    assert json.loads(cancel.data) == {"context_id": "c", "cancel": True}
+    assert goodbye == Closed(1000, "", None)
+
+
+def test_a_connection_on_which_the_only_context_stalled() -> None:
+    """It ends at once: it may be dead."""
+    talk = Talk()
+    (context,) = talk.begin("a", stall_timeout=5.0)
+    assert talk.conversation.handle_deadline(105.0) == {"a"}
+    assert talk.conversation.over
+    (event,) = talk.conversation.take_all(context)
+    assert isinstance(event, Failed)
+    assert isinstance(event.error, TimeoutError)
+
+
+def test_leaving_the_last_context_beside_one_that_stalled() -> None:
+    """With it the connection ends; who dropped a context unread does not keep it."""
+    for leave in (True, False):
+        talk, reader = Talk(), Reader()
+        left = talk.conversation.open(reader, **SETTINGS, context_id="a")
+        talk.conversation.push(left, "Hello", 100.0)
+        talk.begin("c", stall_timeout=5.0)
+        talk.conversation.handle_deadline(105.0)
+        assert talk.conversation.retired
+        if leave:
+            assert talk.conversation.cancel(left, 106.0) == {"a"}
+        del reader
+        gc.collect()
+        talk.conversation.received(0, 107.0)
+        assert talk.conversation.over
+        assert left.terminal is not None
+
+
 def test_nothing_is_timed() -> None:
     """Without keep-alive and without stall timeouts."""
     talk = Talk(WebSocketOptions(ping_interval=math.inf))

@@ -38,6 +38,7 @@ SETTINGS: Final[ContextSettings] = {
     "output_format": RawFormat("pcm_s16le", 8000),
     "context_id": "a",
 }
+HASTY: Final[ContextSettings] = {**SETTINGS, "context_id": "hasty", "stall_timeout": 1e-9}
 
 CONFIG: Final = Config(credentials=ApiKey("k"), max_retries=0, timeout=7.0)
 CHUNK: Final = FlushDone(1, "a")
@@ -506,6 +507,50 @@ def test_closing_in_the_middle_of_a_turn() -> None:
     for action in stage.turns.left:
         action()
     assert stage.pump().traffic.over
+
+
+def test_a_connection_on_which_something_stalled() -> None:
+    """It takes no new context, though that was noticed only now; its own go on there, and each is read where it is."""
+    stage = Stage(None, None)
+    stage.say()
+    lasting, first = stage.context, stage.pump()
+    assert lasting is not None
+    conversation = first.traffic.conversation
+    hasty = conversation.open(stage, **HASTY)
+    conversation.push(hasty, "text", 0.0)
+    stage.say()
+    second = stage.pump()
+    assert second is not first
+    assert isinstance(hasty.terminal, Failed)
+    assert conversation.retired
+    stage.multiplexer.connect()
+    assert len(stage.dials) == 2
+    alone, said = Alone(lasting.id), list[TTSConversation]()
+    alone.conversation = conversation
+    reads = (first.reads, second.reads)
+    first.server.send_text('{"type": "later", "context_id": "a"}')
+    taken = stage.multiplexer.next(lasting.id, lambda: [CHUNK] if first.reads > reads[0] else None, alone, None)
+    assert taken == [CHUNK]
+    assert second.reads == reads[1]
+    stage.multiplexer.say(lasting.id, lambda: conversation, lambda where, _: said.append(where), lambda: None)
+    assert said == [conversation]
+    stage.multiplexer.change(lambda now: conversation.cancel(lasting, now))
+    assert first.traffic.over
+    assert not second.traffic.over
+
+
+def test_closing_several_connections() -> None:
+    """Each says goodbye; one that is over is forgotten when the next is made."""
+    stage = Stage(None, None, None, None)
+    for _ in range(3):
+        stage.say()
+        conversation = stage.pump().traffic.conversation
+        hasty = conversation.open(stage, **HASTY)
+        conversation.push(hasty, "text", 0.0)
+    stage.dials[0].pump.traffic.conversation.close(1.0)  # type: ignore[union-attr]  # each came to one
+    stage.say()
+    stage.multiplexer.close()
+    assert [dial.pump is not None and dial.pump.traffic.over for dial in stage.dials] == [True] * 4
 
 
 def test_after_an_interruption_in_a_turn() -> None:

@@ -506,7 +506,7 @@ def test_what_is_readable_is_read_first() -> None:
     async def main(stage: Stage) -> None:
         async with stage.client.tts.websocket(ping_interval=0.001, ping_timeout=SHORT) as ws:
             peer = await stage.open(ws)
-            context = ws.context(**SETTINGS, context_id="a")
+            context = ws.context(**SETTINGS, context_id="a", stall_timeout=math.inf)
             await context.finish("Hello")
             reading = asyncio.create_task(listen(context))
             for _ in range(3):

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from cartesia_asyncio.connection import Connect
     from cartesia_asyncio.network import Network
     from cartesia_asyncio.stream import BodyStream
-    from cartesia_proto.awaiting import Multiplexer
     from cartesia_proto.conversation import WebSocketOptions
+    from cartesia_proto.lines import Multiplexer
 
 E = TypeVar("E")
 T = TypeVar("T")

@@ -22,13 +22,13 @@ from typing import Final, TypeVar, final
 
 from cartesia_asyncio.connection import TLS_RECORD, Connection
 from cartesia_asyncio.network import Network
-from cartesia_proto.awaiting import Ready, Saying, Step
 from cartesia_proto.config import Config
 from cartesia_proto.contexts import Alone
 from cartesia_proto.conversation import CLOSING_SECONDS, TTSConversation, WebSocketOptions, handshake_outcome
 from cartesia_proto.errors import CartesiaError, LocalProtocolError, TransportError
 from cartesia_proto.flow import Attempt, Failure, Outcome
 from cartesia_proto.http import Response
+from cartesia_proto.lines import Ready, Saying, Step
 from cartesia_proto.sessions.events import ContextEnded
 from cartesia_proto.sessions.handshake import connecting
 

@@ -23,8 +23,8 @@ from cartesia_trio.pages import Walk
 if TYPE_CHECKING:
     import ssl
 
-    from cartesia_proto.awaiting import Multiplexer
     from cartesia_proto.conversation import WebSocketOptions
+    from cartesia_proto.lines import Multiplexer
     from cartesia_trio.connection import Connect
     from cartesia_trio.network import Network
     from cartesia_trio.stream import BodyStream

@@ -21,13 +21,13 @@ from typing import Final, TypeVar, final
 
 import trio
 
-from cartesia_proto.awaiting import Ready, Saying, Step
 from cartesia_proto.config import Config
 from cartesia_proto.contexts import Alone
 from cartesia_proto.conversation import CLOSING_SECONDS, TTSConversation, WebSocketOptions, handshake_outcome
 from cartesia_proto.errors import CartesiaError, LocalProtocolError, TransportError
 from cartesia_proto.flow import Attempt, Failure, Outcome
 from cartesia_proto.http import Response
+from cartesia_proto.lines import Ready, Saying, Step
 from cartesia_proto.sessions.events import ContextEnded
 from cartesia_proto.sessions.handshake import connecting
 from cartesia_trio.connection import Connection
@@ -66,8 +66,7 @@ class Multiplexer(Sender):
         self._leader: object = None  # what the task waits for that reads for all
         self._reading = trio.CancelScope()  # of the leader's wait
         self._earliest = 0.0  # when that may end for being late
-        self._received = 0  # bytes
-        self._in_time = 0  # bytes that had been received when nothing was late
+        self._received = self._in_time = 0  # bytes that have been received, and that had been when nothing was late
         self._followers: dict[object, trio.Event] = {}
         self._successor: trio.Event | None = None  # of whom was appointed and has not had its turn
 
@@ -272,6 +271,7 @@ class Multiplexer(Sender):
             try:
                 if self._conversation is not None:
                     await self._settle(self._conversation)
+                    self._wake(self._conversation.handle_deadline(trio.current_time()))  # nobody may have read for long
                 if self._conversation is None or self._conversation.over:
                     await self._connect()
                 self._looked = self._looks

@@ -15,8 +15,8 @@ from typing import Final, TypeVar
 
 import trio
 
-from cartesia_proto.awaiting import Step
 from cartesia_proto.conversation import CLOSING_SECONDS, TTSConversation
+from cartesia_proto.lines import Step
 from cartesia_trio.connection import Connection
 from cartesia_trio.network import Network
 
@@ -99,9 +99,10 @@ class Sender(ABC):
                 await self._settle(conversation)  # it may say why
                 connection.unsent.clear()
                 self._wake(conversation.send_failed(trio.current_time()))
-                await self._network.close(connection)
             elif not connection.unsent:
                 conversation.link.data_sent(trio.current_time())
+            if conversation.link.state == "closed" and not connection.unsent:  # perhaps nobody reads, who would do it
+                await self._network.close(connection)
 
     @staticmethod
     async def _sent(connection: Connection, data: bytes, seconds: float) -> bool:

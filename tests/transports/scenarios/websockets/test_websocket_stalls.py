@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -40,12 +41,13 @@ def told(context: Context) -> list[ContextEnded]:
 @CLEAR_ONLY
 def test_a_forgotten_finish(shell: Shell, net: Net, stage: Stage) -> None:
     """The reader is told after the client's timeout, the peer to stop, and whoever says more is told the same."""
-    heard: list[object] = []
+    stopped = threading.Event()
 
     def script(peer: Peer) -> None:
         peer.hear()
         peer.say(stage.chunk("a", b"a1"))
-        heard.append(peer.hear())
+        assert peer.hear() == {"context_id": "a", "cancel": True}
+        stopped.set()
 
     client = shell.client(stage.serve(script), timeout=SHORT)
     with stage.websocket(client) as ws:
@@ -59,7 +61,7 @@ def test_a_forgotten_finish(shell: Shell, net: Net, stage: Stage) -> None:
         for error in told(context):
             assert error.__cause__ is ended.error
             assert error.retryable
-    assert heard == [{"context_id": "a", "cancel": True}]
+        assert stopped.wait(WAIT)
 
 
 @CLEAR_ONLY
@@ -157,3 +159,128 @@ def test_who_speaks_is_told_what_who_reads_is(
             assert error.__cause__ is ended.error
             assert (error.retryable, error.scope) == (ended.error.retryable, ended.error.scope)
         assert isinstance(ended.error, ConnectionLost) is (end in (drop, close))
+
+
+AT_ONCE = 1e-9
+"""A stall timeout in seconds that is over as soon as anybody looks."""
+
+
+def silent(peer: Peer) -> None:
+    """Hear everything and say nothing."""
+    with suppress(ConnectionError):
+        while True:
+            peer.hear()
+
+
+def answering(stage: Stage) -> Callable[[Peer], None]:
+    """The script of a peer that speaks for every context that is finished."""
+
+    def script(peer: Peer) -> None:
+        with suppress(ConnectionError):
+            while True:
+                message = peer.hear()
+                if message.get("continue") is False:
+                    id = str(message["context_id"])
+                    peer.say(stage.chunk(id, id.encode() * 2), stage.done(id))
+
+    return script
+
+
+def test_a_dead_connection_is_used_once(stage: Stage) -> None:
+    """The context that stalls on it is the last; the next one has a connection of its own, however often."""
+    server = stage.serve(silent, silent, answering(stage))
+    with stage.meet(server) as ws:
+        for number in (1, 2):
+            assert isinstance(stage.listen(ws.send("Hello", stall_timeout=AT_ONCE)).error, TimeoutError)
+            assert server.opened == number
+        assert stage.listen(ws.send("Hello", context_id="a")).audio == b"aa"
+        assert stage.listen(ws.send("Hello", context_id="b")).audio == b"bb"
+    assert server.opened == 3
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
+def test_contexts_go_on_beside_one_that_stalled(stage: Stage, net: Net, *, known: bool) -> None:
+    """On their connection, which ends with the last of them; new ones have another, though nobody knew of the stall."""
+    go_on, ended, codes = threading.Event(), threading.Event(), list[int | None]()
+
+    def script(peer: Peer) -> None:
+        peer.hear_finished(1)
+        peer.say(stage.chunk("a", b"a1"))
+        assert go_on.wait(WAIT)
+        peer.say(stage.chunk("a", b"a2"), stage.done("a"))
+        codes.append(peer.wait_until_closed().code)
+        ended.set()
+
+    server = stage.serve(script, answering(stage))
+    with stage.meet(server) as ws:
+        lasting, stalled = ws.context(context_id="a"), ws.context(context_id="b", stall_timeout=AT_ONCE)
+        lasting.finish("Hello")
+        assert next(iter(lasting)).audio == b"a1"
+        stalled.push("Hello")
+        if known:
+            assert isinstance(stage.listen(stalled).error, TimeoutError)
+        assert stage.listen(ws.send("Hello", context_id="c")).audio == b"cc"
+        assert isinstance(stalled.terminal, Failed)
+        ws.connect()
+        assert server.opened == 2
+        reader = net.start(lambda: stage.listen(lasting))
+        other = ws.context(context_id="d")
+        other.push("Hello")
+        go_on.set()
+        assert (reader.result().audio, reader.result().error) == (b"a2", None)
+        other.finish()
+        assert stage.listen(other).audio == b"dd"
+        assert stage.listen(ws.send("Hello", context_id="e")).audio == b"ee"
+        assert server.opened == 2
+    assert ended.wait(WAIT)
+    assert codes == [1000]
+
+
+@CLEAR_ONLY
+@pytest.mark.parametrize("how", ["cancel", "close"])
+def test_leaving_the_last_context_of_such_a_connection(stage: Stage, how: str) -> None:
+    """It ends at once, though nobody reads."""
+    ended = threading.Event()
+
+    def script(peer: Peer) -> None:
+        with suppress(ConnectionError):
+            peer.wait_until_closed()
+        ended.set()
+
+    server = stage.serve(script, answering(stage))
+    with stage.meet(server) as ws:
+        lasting, stalled = ws.context(context_id="a"), ws.context(context_id="b", stall_timeout=AT_ONCE)
+        lasting.push("Hello")
+        stalled.push("Hello")
+        assert isinstance(stage.listen(stalled).error, TimeoutError)
+        assert lasting.state is State.OPEN
+        getattr(lasting, how)()
+        assert ended.wait(WAIT)
+        assert stage.listen(ws.send("Hello", context_id="c")).audio == b"cc"
+    assert server.opened == 2
+
+
+def test_closing_a_websocket_with_two_connections(stage: Stage) -> None:
+    """Both end, and every context on them."""
+    ended, codes = threading.Semaphore(0), list[int | None]()
+
+    def script(peer: Peer) -> None:
+        codes.append(peer.wait_until_closed().code)
+        ended.release()
+
+    with stage.meet(stage.serve(script, script)) as ws:
+        contexts = [ws.context(context_id=id) for id in "abc"]
+        stalled = ws.context(context_id="x", stall_timeout=AT_ONCE)
+        contexts[0].push("Hello")
+        contexts[1].push("Hello")
+        stalled.push("Hello")
+        assert isinstance(stage.listen(stalled).error, TimeoutError)
+        contexts[2].push("Hello")
+        contexts[1].cancel()
+    for context in (contexts[0], contexts[2]):
+        error = stage.listen(context).error
+        assert isinstance(error, ConnectionLost)
+        assert error.code == 1000
+        assert told(context)[0].__cause__ is error
+    assert all(ended.acquire(timeout=WAIT) for _ in range(2))
+    assert codes == [1000, 1000]
