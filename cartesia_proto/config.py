@@ -4,6 +4,7 @@ This module knows defaults and their sources, and how a base URL is read. It mus
 environment itself: transports pass `environ` in. Randomness is never part of a configuration.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import date
 from typing import Final
@@ -14,6 +15,7 @@ from attrs import evolve, field, frozen
 from cartesia_proto.credentials import Credentials, choose_credentials
 from cartesia_proto.discretion import discreet, reprs_always
 from cartesia_proto.errors import LocalProtocolError
+from cartesia_proto.hosts import host_of
 from cartesia_proto.http import Headers
 
 __version__ = "0.1.0"
@@ -53,6 +55,8 @@ LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 TRANSPORT_HEADERS: Final = frozenset({"host", "content-length", "transfer-encoding", "connection", "content-type"})
 """Headers that frame the message (RFC 9112 sections 3.2 and 6) or describe its body; only the library sets them."""
+
+_CONTROL: Final = re.compile(r"[\x00-\x20\x7f]")  # `urlsplit` leaves some of them out in silence
 
 
 @frozen
@@ -102,13 +106,18 @@ def _base_url(value: str) -> str:
     except ValueError:  # a port that is no number, a bracket that does not close
         usable = False
         parts = urlsplit("")
-    if not usable or any(not "!" <= c <= "~" for c in text):
+    if not usable or any(not "!" <= c <= "~" for c in f"{parts.scheme}{parts.path}") or _CONTROL.search(text):
         raise LocalProtocolError("base_url is no http or https URL: expected something like https://api.cartesia.ai")
     if parts.username is not None:
         raise LocalProtocolError("base_url carries a user name or password: leave them out")
     if "?" in text or "#" in text:
         raise LocalProtocolError("base_url has a query or fragment: give scheme, host, port and path only")
-    return text.rstrip("/")
+    try:
+        host = host_of(text).in_url
+    except LocalProtocolError as error:
+        raise LocalProtocolError(f"base_url: {error}") from None
+    port = "" if parts.port is None else f":{parts.port}"
+    return f"{parts.scheme}://{host}{port}{parts.path}".rstrip("/")
 
 
 def check_version(version: str) -> str:

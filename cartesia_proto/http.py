@@ -17,6 +17,7 @@ from attrs import Factory, evolve, field, frozen
 from cartesia_proto.credentials import Secret
 from cartesia_proto.discretion import REDACTED, discreet, hide_secrets, reprs_always, words_of
 from cartesia_proto.errors import JsonValue, LocalProtocolError
+from cartesia_proto.hosts import host_of
 
 Method: TypeAlias = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
@@ -138,10 +139,6 @@ class SupportsPath(Protocol):
         ...
 
 
-def _last_component(path: str) -> str:
-    return re.split(r"[/\\]", path)[-1]
-
-
 def _path(value: str | SupportsPath) -> str:
     return value if isinstance(value, str) else value.__fspath__()
 
@@ -178,7 +175,7 @@ class FilePart:
 
     name: str
     path: str = field(converter=_path)
-    filename: str = field(default=Factory(lambda self: _last_component(self.path), takes_self=True))
+    filename: str = field(default=Factory(lambda self: re.split(r"[/\\]", self.path)[-1], takes_self=True))
     content_type: str = "application/octet-stream"
 
 
@@ -254,8 +251,8 @@ class Request:
 
     @property
     def host(self) -> str:
-        """The host to connect to, without brackets for IPv6."""
-        return urlsplit(self.url).hostname or ""
+        """The host to connect to, as a look-up wants it: without brackets, with the zone of an IPv6 address."""
+        return host_of(self.url).lookup
 
     @property
     def port(self) -> int:
@@ -270,8 +267,9 @@ class Request:
 
     @property
     def authority(self) -> str:
-        """The value of the Host header (RFC 9110 section 7.2)."""
-        return urlsplit(self.url).netloc
+        """The value of the Host header (RFC 9110 section 7.2); a port that goes without saying is left out."""
+        parts, host = urlsplit(self.url), host_of(self.url).in_header
+        return host if parts.port in (None, DEFAULT_PORTS.get(parts.scheme)) else f"{host}:{parts.port}"
 
     @property
     def target(self) -> str:
@@ -281,8 +279,8 @@ class Request:
 
     @property
     def origin(self) -> tuple[str, str, int]:
-        """Scheme, host and port (RFC 6454): what a pooled connection and a redirect are keyed by."""
-        return urlsplit(self.url).scheme, self.host, self.port
+        """Scheme, host (without a final dot) and port (RFC 6454): what pooled connections and redirects go by."""
+        return urlsplit(self.url).scheme, self.host.rstrip("."), self.port
 
     @property
     def idempotent(self) -> bool:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from typing import Generic, Protocol, TypeVar, assert_never, final
 
 from cartesia_proto.config import Limits
-from cartesia_proto.discretion import forget_locals
+from cartesia_proto.discretion import Discreet
 from cartesia_proto.errors import (
     CartesiaError,
     ConnectError,
@@ -27,11 +27,14 @@ from cartesia_proto.errors import (
     TransportError,
 )
 from cartesia_proto.flow import Attempt, Decoder, Done, Failure, Outcome
+from cartesia_proto.hosts import bracketed
 from cartesia_proto.http import FilePart, Request, Response, Upload
 from cartesia_proto.wire.bodies import BodyCollector, check_head
+from cartesia_proto.wire.dialling import words
 from cartesia_proto.wire.http1 import BodyData, ClientEvent, ClientLink, EndOfBody, ResponseHead
 from cartesia_proto.wire.link import LinkFailed
 from cartesia_proto.wire.pool import replace_stale
+from cartesia_proto.wire.proxy import Proxy, forwarding
 from cartesia_proto.wire.uploads import Recording, pieces_of
 
 E = TypeVar("E")
@@ -58,14 +61,16 @@ class Exchange:
 
     Args:
         limits: of them, `head` holds here; those for bodies come with the attempt.
+        proxy: the one the connection leads to or through, if any.
     """
 
-    __slots__ = ("_attempt", "_collector", "_complete", "_head_ok", "_received", "link", "streaming")
+    __slots__ = ("_attempt", "_collector", "_complete", "_head_ok", "_received", "_through", "link", "streaming")
 
-    def __init__(self, attempt: Attempt, limits: Limits) -> None:
+    def __init__(self, attempt: Attempt, limits: Limits, proxy: Proxy | None = None) -> None:
         self.link: ClientLink = ClientLink(attempt.timeout, limits)
         self.streaming: bool = False
         self._attempt = attempt
+        self._through = forwarding(attempt, proxy)
         self._collector: BodyCollector | None = None
         self._head_ok = False
         self._received = 0
@@ -81,7 +86,8 @@ class Exchange:
             LocalProtocolError: the request cannot be sent as it is; nothing was queued.
         """
         body = upload(self._attempt.request)
-        self.link.send_request(self._attempt.request, body.length(file.size for file in files), now)
+        length = body.length(file.size for file in files)
+        self.link.send_request(self._attempt.request, length, now, through=self._through)
         return pieces_of(body, files)
 
     def outcome(self) -> Outcome | None:
@@ -97,8 +103,14 @@ class Exchange:
             except RemoteProtocolError as error:
                 outcome = Failure(error, self._received)
             if outcome is not None:
-                return outcome
+                return self._without_echo(outcome)
         return None
+
+    def _without_echo(self, outcome: Outcome) -> Outcome:
+        """An outcome in which nothing shows by which we made ourselves known to a proxy: only the link has it."""
+        if self._through is None or self.link.asked is None or isinstance(outcome, Failure):
+            return outcome
+        return self.link.asked.without_echo(outcome)
 
     @property
     def reusable(self) -> bool:
@@ -137,12 +149,18 @@ class Exchange:
     def _failed(self, error: TransportError | RemoteProtocolError) -> Outcome:
         status = self.link.error_status
         if status is not None and isinstance(error, RemoteProtocolError):
-            return Response(status)
+            return self._refused(status) or Response(status)
         cut_error = self._collector is not None and not self._head_ok
         return self._collecting().finish() if cut_error else Failure(error, self._received)
 
-    def _take_head(self, head: Response) -> Response | None:
+    def _refused(self, status: int) -> Failure | None:
+        """The failure that a status is, if it is not of the API: 407 is a proxy's (RFC 9110 section 15.5.8)."""
+        return Failure(self._through.refusal(status)) if self._through is not None and status == 407 else None
+
+    def _take_head(self, head: Response) -> Outcome | None:
         how = self._attempt.how
+        if (refused := self._refused(head.status)) is not None:
+            return refused
         if (how == "stream" and head.ok) or (how == "upgrade" and head.status == 101):
             check_head(head)
             self.streaming = True
@@ -186,7 +204,8 @@ class StreamedBody(Generic[E]):
         if values or self._failure is None:
             return values
         failure, self._failure = self._failure, None
-        forget_locals(failure)  # of the functions that decoded it, which hold what the server said
+        # Of the functions that decoded it, which hold what the server said, nothing stays either.
+        Discreet(self._link.without_secrets).clean(failure)  # an event may repeat what only a proxy was told
         raise failure
 
     @property
@@ -312,8 +331,7 @@ def could_not_connect(host: str, port: int, reason: OSError | ValueError) -> Con
     A certificate that did not hold (of OSErrors, this alone is a ValueError too) or a host that cannot be a name will
     be no better the next time, so that failure is not `retryable`.
     """
-    said = (reason.strerror if isinstance(reason, OSError) else None) or str(reason) or type(reason).__name__
-    error = ConnectError(f"could not connect to {host}:{port}: {said}")
+    error = ConnectError(f"could not connect to {bracketed(host)}:{port}: {words(reason)}")
     error.__cause__ = reason
     error.retryable = not isinstance(reason, ValueError)
     return error
@@ -323,7 +341,7 @@ def timed_out(phase: Phase, host: str, port: int, seconds: float) -> TimeoutErro
     """The failure of a connect, handshake or write that took too long; a link itself says so of a read."""
     doing = {"connect": "connect to", "handshake": "agree on TLS with", "write": "send to"}.get(phase, "hear from")
     return TimeoutError(
-        f"could not {doing} {host}:{port} within {seconds:g} seconds",
+        f"could not {doing} {bracketed(host)}:{port} within {seconds:g} seconds",
         phase=phase,
         scope="request" if phase == "write" else "connection",
     )

@@ -9,13 +9,14 @@ from collections.abc import Iterable
 from typing import Final, TypeAlias, final
 
 import h11
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from cartesia_proto.config import Limits
 from cartesia_proto.credentials import Secret
 from cartesia_proto.errors import LocalProtocolError
 from cartesia_proto.http import Headers, Request, Response
 from cartesia_proto.wire.link import HttpLink, LinkFailed
+from cartesia_proto.wire.proxy import Proxy
 
 _NO_LENGTH_WHEN_EMPTY: Final = frozenset({"GET", "HEAD", "DELETE"})
 """Methods whose request without a body says nothing about a length (RFC 9110 section 8.6)."""
@@ -87,7 +88,7 @@ class ClientLink(HttpLink[ResponseHead | BodyData | EndOfBody]):
     def __init__(self, timeout: float, limits: Limits) -> None:
         super().__init__(h11.Connection(h11.CLIENT, limits.head), timeout, limits)
         self._method = ""
-        self._asked: Request | None = None
+        self.asked: Request | None = None  # as it was sent, with what only a proxy is told
         self._ambiguous = False  # two things said where a body ends
 
     @property
@@ -110,6 +111,10 @@ class ClientLink(HttpLink[ResponseHead | BodyData | EndOfBody]):
         status = int(self._lines.status or 0)
         return status if self._failed and not self._in_body and status >= 400 else None
 
+    def without_secrets(self, text: str) -> str:
+        """A text in which the secrets of the last request show as ``***``, as do those that only a proxy was told."""
+        return text if self.asked is None else self.asked.without_secrets(text)
+
     def send(self, request: Request, now: float) -> None:
         """Queue a whole request whose body is bytes; a long one is better sent in pieces, each written before the next.
 
@@ -122,22 +127,26 @@ class ClientLink(HttpLink[ResponseHead | BodyData | EndOfBody]):
         self.send_body(request.body)
         self.end_request()
 
-    def send_request(self, request: Request, content_length: int, now: float) -> None:
+    def send_request(self, request: Request, content_length: int, now: float, *, through: Proxy | None = None) -> None:
         """Queue a request's head; the body follows by `send_body` and `end_request`. `request.body` is not looked at.
 
         Adds Host, Content-Length, and ``Accept-Encoding: identity`` where the request names none.
 
         Args:
             content_length: the body's length in bytes, see `Upload.length`.
+            through: the proxy at the other end, which is asked in absolute form (RFC 9112 section 3.2.2).
 
         Raises:
             LocalProtocolError: a request is under way or the connection is at its end; or the request cannot be sent
                 as it is. Nothing was queued.
         """
         self._require("send_request", legal=self.reusable)
-        head = _request_head(request, content_length)
+        if through is not None:  # another proxy or none may carry it the next time, so these are not the caller's
+            request = evolve(request, headers=request.headers.merged(through.headers()))
+        head = _request_head(request, content_length, through)
+        self._peer = "server" if through is None else str(through).removeprefix("the ")
         self._method = request.method
-        self._asked = request
+        self.asked = request
         self._begin_message(now, content_length)
         self._queue(head)
 
@@ -160,7 +169,7 @@ class ClientLink(HttpLink[ResponseHead | BodyData | EndOfBody]):
             case h11.Response(status_code=status) | h11.InformationalResponse(status_code=101 as status):
                 self._ambiguous = self._ambiguous or _framings(event.headers) == _FRAMING
                 head = Response(status, _headers(event.headers.raw_items()))
-                return ResponseHead(head if self._asked is None else self._asked.without_echo(head))
+                return ResponseHead(head if self.asked is None else self.asked.without_echo(head))
             case _:
                 return _body_event(event)
 
@@ -277,7 +286,7 @@ def _body_event(event: h11.Event) -> BodyData | EndOfBody | None:
             return None
 
 
-def _request_head(request: Request, length: int) -> h11.Request:
+def _request_head(request: Request, length: int, through: Proxy | None) -> h11.Request:
     if not _TOKEN.fullmatch(request.method):
         raise LocalProtocolError(f"{request.method!r} is no HTTP method")
     if not _VISIBLE.fullmatch(request.target) or not _VISIBLE.fullmatch(request.authority):
@@ -289,8 +298,9 @@ def _request_head(request: Request, length: int) -> h11.Request:
     if length or request.method not in _NO_LENGTH_WHEN_EMPTY:
         framing.append((b"Content-Length", b"%d" % length))
     fields = [host, *_wire_fields(request.headers), *framing]
+    target = request.target if through is None else f"http://{request.authority}{request.target}"
     try:
-        return h11.Request(method=request.method, target=request.target, headers=fields)
+        return h11.Request(method=request.method, target=target, headers=fields)
     finally:
         del fields  # no local holds the true values where h11 raises
 

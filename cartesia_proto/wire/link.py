@@ -74,7 +74,7 @@ class HttpLink(ABC, Generic[EventT]):
             body everything that stands between two pieces of data.
     """
 
-    _peer: ClassVar[str]
+    _peer: str  # how messages call it
     _message: ClassVar[str]
 
     def __init__(self, connection: h11.Connection, timeout: float, limits: Limits) -> None:

@@ -5,21 +5,24 @@ how a proxy is named or when it is used (`proxy` does), nor what travels through
 of a proxy are secrets: no message or exception of this module repeats them.
 """
 
-from typing import TypeAlias, final
+import re
+from typing import Final, TypeAlias, final
 
 import h11
 from attrs import frozen
 
 from cartesia_proto.config import Limits
 from cartesia_proto.errors import (
-    RETRYABLE_STATUSES,
     ConnectError,
     LocalProtocolError,
     TimeoutError,
     TransportError,
 )
+from cartesia_proto.hosts import bracketed
 from cartesia_proto.wire.link import HttpLink, LinkFailed
-from cartesia_proto.wire.proxy import HOST, Proxy
+from cartesia_proto.wire.proxy import Proxy
+
+_HOST: Final = re.compile(r"[!-~]+")  # what a request can carry as the name of a host, whatever else may be wrong
 
 
 @final
@@ -56,48 +59,34 @@ class ConnectLink(HttpLink[Tunnelled]):
         super().__init__(h11.Connection(h11.CLIENT, limits.head), timeout, limits)
         self._proxy = proxy
         self._begin_message(now, 0)
-        if not HOST.fullmatch(host):
+        if not _HOST.fullmatch(host):
             raise LocalProtocolError("the host is empty or has a character that no request can carry")
-        authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        authority = f"{bracketed(host.partition('%')[0])}:{port}"  # a zone means something on this machine alone
         fields = [("Host", authority), *((name, secret.reveal()) for name, secret in proxy.headers())]
         self._queue(h11.Request(method="CONNECT", target=authority, headers=fields))
         self._queue(h11.EndOfMessage())
-
-    @property
-    def _where(self) -> str:
-        return f"the proxy {self._proxy.host}:{self._proxy.port}"
 
     def _received(self, event: h11.Event) -> Tunnelled | None:
         if not isinstance(event, h11.Response):  # an interim response
             return None
         if not 200 <= event.status_code < 300:
-            self._fail(self._refused(event.status_code))
+            self._fail(self._proxy.refusal(event.status_code))
             return None
         if self.trailing_data():
-            self._fail(ConnectError(f"{self._where} sent bytes before the origin was spoken to"))
+            self._fail(ConnectError(f"{self._proxy} sent bytes before the origin was spoken to"))
             return None
         return Tunnelled()
-
-    def _refused(self, status: int) -> ConnectError:
-        if status != 407:
-            error = ConnectError(f"{self._where} refused to connect: status {status}")
-        elif self._proxy.userinfo is None:
-            error = ConnectError(f"{self._where} asks for a user name and password (status 407): put them into its URL")
-        else:
-            error = ConnectError(f"{self._where} refused its user name and password (status 407)")
-        error.retryable = status in RETRYABLE_STATUSES or status >= 500
-        return error
 
     def _malformed(self, what: str) -> TransportError:
         status = int(self._lines.status or 0)
         if status >= 400:  # whatever is wrong behind its first line, it is a refusal
-            return self._refused(status)
-        return ConnectError(f"{self._where} answered CONNECT with something that is no HTTP/1.1: {what}")
+            return self._proxy.refusal(status)
+        return ConnectError(f"{self._proxy} answered CONNECT with something that is no HTTP/1.1: {what}")
 
     def _cut(self) -> TransportError:
-        return ConnectError(f"{self._where} closed the connection instead of answering CONNECT")
+        return ConnectError(f"{self._proxy} closed the connection instead of answering CONNECT")
 
     def _timed_out(self) -> TransportError:
         return TimeoutError(
-            f"no byte from {self._where} for {self._timeout:g} seconds", phase="handshake", scope="connection"
+            f"no byte from {self._proxy} for {self._timeout:g} seconds", phase="handshake", scope="connection"
         )

@@ -32,7 +32,7 @@ HOMES: Final = {
 """The one place of the core that may import each of these."""
 
 LAYERS: Final = {
-    "base": "errors discretion credentials http config names",
+    "base": "errors discretion credentials hosts http config names",
     "call": "call flow retry pages convert parameters prepare speech",
     "codecs": "codecs",
     "audio": "audio",

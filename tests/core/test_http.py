@@ -161,6 +161,8 @@ def test_unsigned_request() -> None:
         ("http://api.example", "api.example", 80, False, "api.example", "/"),
         ("http://127.0.0.1:8765/x/y", "127.0.0.1", 8765, False, "127.0.0.1:8765", "/x/y"),
         ("https://[::1]:9/?q", "::1", 9, True, "[::1]:9", "/?q"),
+        ("https://API.Example:443", "api.example", 443, True, "api.example", "/"),
+        ("http://[fe80::1%25eth0]:81", "fe80::1%eth0", 81, False, "[fe80::1]:81", "/"),
     ],
 )
 def test_request_addresses(url: str, host: str, port: int, secure: bool, authority: str, target: str) -> None:
@@ -169,6 +171,28 @@ def test_request_addresses(url: str, host: str, port: int, secure: bool, authori
     assert (request.host, request.port, request.secure) == (host, port, secure)
     assert (request.authority, request.target) == (authority, target)
     assert request.origin == ("https" if secure else "http", host, port)
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "authority"),
+    [
+        ("https://api.example.", "api.example.", "api.example."),
+        ("https://[fe80::1%25eth0]:9", "fe80::1%eth0", "[fe80::1]:9"),
+        ("https://B\u00fccher.example", "xn--bcher-kva.example", "xn--bcher-kva.example"),
+    ],
+)
+def test_forms_of_a_host(url: str, host: str, authority: str) -> None:
+    """A look-up and the Host header each have their own."""
+    request = Request("GET", url, Headers())
+    assert (request.host, request.authority) == (host, authority)
+
+
+def test_one_origin_however_it_is_written() -> None:
+    """Case, the port that goes without saying and the final dot make no other one; a zone does."""
+    written = ("https://api.example", "HTTPS://Api.Example:443/x", "https://api.example.")
+    assert len({Request("GET", url, Headers()).origin for url in written}) == 1
+    zones = ("http://[fe80::1%25a]", "http://[fe80::1%25b]")
+    assert len({Request("GET", url, Headers()).origin for url in zones}) == 2
 
 
 def test_a_request_without_host_has_none() -> None:

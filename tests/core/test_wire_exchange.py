@@ -7,10 +7,13 @@ from io import BytesIO
 
 import pytest
 
+from cartesia_proto.codecs.json import encode_base64
 from cartesia_proto.config import Limits
+from cartesia_proto.credentials import Secret
 from cartesia_proto.errors import (
     ApiError,
     CartesiaError,
+    ConnectError,
     ConnectionLost,
     IncompleteStream,
     LocalProtocolError,
@@ -304,6 +307,57 @@ def test_an_upgrade_that_is_refused() -> None:
 
 
 # Stale connections.
+
+
+PROXY = Proxy("proxy.test", 3128, Secret("canary-user:canary-password"))
+
+
+def forwarded(how: How = "whole") -> Exchange:
+    """An exchange in clear on a connection to a proxy."""
+    request = Request("GET", "http://API.test:80/x?y=z", Headers([("Authorization", "Bearer canary-key-1")]))
+    return Exchange(Attempt(request, 0.0, 5.0, how, 1000, 1000), Limits(), PROXY)
+
+
+def test_a_proxy_is_asked_in_absolute_form() -> None:
+    """With our name and password for it, which are no part of the request; RFC 9112 section 3.2.2."""
+    made = forwarded()
+    head = asked(made)
+    assert head.startswith(b"GET http://api.test/x?y=z HTTP/1.1\r\nHost: api.test\r\n")
+    basic = encode_base64(b"canary-user:canary-password").encode()
+    assert b"\r\nProxy-Authorization: Basic " + basic + b"\r\n" in head
+
+
+def test_what_goes_through_a_tunnel_is_asked_as_ever() -> None:
+    """The origin learns nothing of the proxy."""
+    made = Exchange(Attempt(Request("GET", "https://api.test/x", Headers()), 0.0, 5.0, "whole", 9, 9), Limits(), PROXY)
+    head = asked(made)
+    assert head.startswith(b"GET /x HTTP/1.1\r\n")
+    assert b"Proxy-Authorization" not in head
+
+
+@pytest.mark.parametrize("how", ["whole", "stream"])
+def test_a_proxy_that_wants_to_know_us(how: How) -> None:
+    """407 is the proxy's, and no answer of the API; the connection is not used again."""
+    made = forwarded(how)
+    failure = answered(made, reply(407, b"who is canary-user:canary-password?"))
+    assert isinstance(failure, Failure)
+    assert isinstance(failure.error, ConnectError)
+    assert not failure.error.retryable
+    assert "status 407" in str(failure.error)
+    assert not made.reusable
+
+
+def test_an_error_page_of_a_proxy() -> None:
+    """What it repeats of our name and password is hidden; a success is left as it is."""
+    page = b"canary-user:canary-password"
+    made = forwarded()
+    answer = answered(made, reply(502, page))
+    assert isinstance(answer, Response)
+    assert answer.body == b"***"
+    made = forwarded()
+    answer = answered(made, reply(200, page))
+    assert isinstance(answer, Response)
+    assert answer.body == page
 
 
 def test_a_stale_connection() -> None:

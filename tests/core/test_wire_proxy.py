@@ -8,7 +8,9 @@ import pytest
 
 from cartesia_proto.credentials import Secret
 from cartesia_proto.errors import LocalProtocolError
-from cartesia_proto.wire.proxy import Proxy, choose_proxy, proxy_from_environment
+from cartesia_proto.flow import Attempt, How
+from cartesia_proto.http import Headers, Request
+from cartesia_proto.wire.proxy import Proxy, choose_proxy, forwarding, proxy_from_environment
 
 PLAIN = Proxy("proxy.test", 3128)
 KNOWN = Proxy("proxy.test", 3128, Secret("canary-user:canary-password"))
@@ -23,6 +25,9 @@ KNOWN = Proxy("proxy.test", 3128, Secret("canary-user:canary-password"))
         ("http://proxy.test", Proxy("proxy.test", 80)),
         ("http://[::1]:8080", Proxy("::1", 8080)),
         ("http://user:p%40ss@proxy.test:1", Proxy("proxy.test", 1, Secret("user:p@ss"))),
+        ("http://[FE80::1%25eth0]:8080", Proxy("fe80::1%eth0", 8080)),
+        ("http://PROXY.test.:1", Proxy("proxy.test.", 1)),
+        ("http://bücher.test:1", Proxy("xn--bcher-kva.test", 1)),
         ("user@proxy.test:1", Proxy("proxy.test", 1, Secret("user:"))),
         ("http://us%C3%A9r:a:b@proxy.test:1", Proxy("proxy.test", 1, Secret("usér:a:b"))),
     ],
@@ -46,7 +51,9 @@ def test_a_proxy_url_is_read(url: str, expected: Proxy) -> None:
         "http://canary:canary@proxy.test:1/path",
         "http://canary:canary@[::1:1",
         "http://canary:canary@pro xy:1",
-        "http://canary:canary@pröxy:1",
+        "http://canary:canary@canary..xy:1",
+        "http://canary:canary@prstraße:1",
+        "http://canary:canary@[canary::1]:1",
         "http://canary%3A:canary@proxy.test:1",
         "http://canary:canary%0A@proxy.test:1",
         "http://canary:canary%FF@proxy.test:1",
@@ -54,7 +61,7 @@ def test_a_proxy_url_is_read(url: str, expected: Proxy) -> None:
 )
 def test_a_malformed_proxy_url_is_refused_without_repeating_it(url: str) -> None:
     """The message says what was expected, and neither it nor a hidden cause repeats the URL."""
-    with pytest.raises(LocalProtocolError, match="user:password@host:port") as caught:
+    with pytest.raises(LocalProtocolError, match="user:password@host:port|the host has") as caught:
         Proxy.from_url(url)
     assert "canary" not in str(caught.value)
     assert caught.value.__context__ is None
@@ -146,6 +153,27 @@ def test_a_malformed_variable_is_named() -> None:
         ("::1", "[::1]:80", False),
         ("fe80::1", "::1", False),
         ("localhost", "127.0.0.1", False),
+        ("api.cartesia.ai", "*:443", True),
+        ("api.cartesia.ai", "*:80", False),
+        ("api.cartesia.ai.", "api.cartesia.ai", True),
+        ("api.cartesia.ai", "API.cartesia.ai.", True),
+        ("api.cartesia.ai", "can..not,api", False),
+        ("10.1.2.3", "10.0.0.0/8", True),
+        ("10.1.2.3", "192.168.0.0/16 10.9.9.9/8:443", True),
+        ("10.1.2.3", "10.0.0.0/8:80", False),
+        ("11.1.2.3", "10.0.0.0/8", False),
+        ("10.1.2.3", "10.0.0.0/99,10.x.0.0/8,fd00::/8", False),
+        ("api.cartesia.ai", "10.0.0.0/8", False),
+        ("fd00::1", "fd00::/8", True),
+        ("fd00::1", "[fd00::]/8", True),
+        ("fd00::1", "[fd00::]/8:443", True),
+        ("fd00::1", "[fd00::/8]:80", False),
+        ("fe80::1%25eth0", "fe80::/10", True),
+        ("fe80::1%25eth0", "[fe80::1%eth0]", True),
+        ("::ffff:10.0.0.1", "10.0.0.0/8", True),
+        ("bücher.test", "xn--bcher-kva.test", True),
+        ("xn--bcher-kva.test", ".BÜCHER.test", True),
+        ("no..host", "host", False),
     ],
 )
 def test_no_proxy(host: str, no_proxy: str, bypassed: bool) -> None:
@@ -165,3 +193,43 @@ def test_the_proxy_that_holds() -> None:
     assert [proxy and proxy.port for proxy in named] == [1, 2]
     assert choose_proxy(None, "https://api.test:444", environ) is None
     assert choose_proxy(None, "https://api.test", {}) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "proxy", "said", "retryable"),
+    [
+        (407, PLAIN, "asks for a user name and password", False),
+        (407, KNOWN, "refused its user name and password", False),
+        (403, PLAIN, "status 403", False),
+        (503, PLAIN, "status 503", True),
+        (429, PLAIN, "status 429", True),
+    ],
+)
+def test_a_refusal(status: int, proxy: Proxy, said: str, retryable: bool) -> None:
+    """It names the proxy and what to do, and no secret; what would be refused again is not tried again."""
+    error = proxy.refusal(status)
+    assert said in str(error)
+    assert "the proxy proxy.test:3128" in str(error)
+    assert "canary" not in str(error)
+    assert error.retryable is retryable
+
+
+def test_a_proxy_is_called_by_its_place() -> None:
+    """An IPv6 address stands in brackets."""
+    assert str(Proxy("::1", 8080, Secret("canary:canary"))) == "the proxy [::1]:8080"
+
+
+@pytest.mark.parametrize(
+    ("url", "how", "through"),
+    [
+        ("http://api.test/", "whole", True),
+        ("http://api.test/", "stream", True),
+        ("http://api.test/", "upgrade", False),
+        ("https://api.test/", "whole", False),
+    ],
+)
+def test_what_a_proxy_is_asked_for_itself(url: str, how: How, through: bool) -> None:
+    """Plain HTTP; TLS and WebSockets need a tunnel."""
+    attempt = Attempt(Request("GET", url, Headers()), 0.0, 1.0, how, 1, 1)
+    assert forwarding(attempt, PLAIN) is (PLAIN if through else None)
+    assert forwarding(attempt, None) is None

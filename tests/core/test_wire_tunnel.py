@@ -57,6 +57,12 @@ def test_an_ipv6_origin_stands_in_brackets() -> None:
     assert link.data_to_send().startswith(b"CONNECT [::1]:8443 HTTP/1.1\r\nHost: [::1]:8443\r\n")
 
 
+def test_a_zone_is_no_business_of_the_proxy() -> None:
+    """It names an interface of this machine (RFC 6874 section 4)."""
+    link = ConnectLink(PLAIN, "fe80::1%eth0", 8443, 10.0, Limits(), 0.0)
+    assert link.data_to_send().startswith(b"CONNECT [fe80::1]:8443 HTTP/1.1\r\nHost: [fe80::1]:8443\r\n")
+
+
 @pytest.mark.parametrize("host", ["", "a b", "a\r\nb", "hôst"])
 def test_a_host_that_cannot_be_sent_is_refused(host: str) -> None:
     """Nothing that could break out of the request line reaches it."""

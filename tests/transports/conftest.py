@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
 from time import monotonic
 from typing import Final, Generic, Never, Self, TypeAlias, TypeVar
+from urllib.parse import urlsplit
 
 import pytest
 import trustme
@@ -237,13 +238,19 @@ def _pump(source: socket.socket, sink: socket.socket) -> None:
 
 
 def _tunnel(connection: Connection) -> None:
-    """The script of an honest proxy: CONNECT to wherever it is asked to."""
-    host, _, port = connection.request().line.split()[1].rpartition(":")
+    """The script of an honest proxy: wherever it is asked to, by CONNECT, or for each resource in absolute form."""
+    asked = connection.request()
+    method, target, _ = asked.line.split()
+    host, _, port = (target if method == "CONNECT" else urlsplit(target).netloc).rpartition(":")
     with socket.create_connection((host, int(port)), WAIT) as origin:
-        connection.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        if method == "CONNECT":
+            connection.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
         back = threading.Thread(target=_pump, args=(origin, connection.socket))
         back.start()
-        _pump(connection.socket, origin)
+        if method == "CONNECT":
+            _pump(connection.socket, origin)
+        else:
+            _forward(asked, connection, origin)
         back.join(WAIT)
     connection.close()
 
@@ -264,6 +271,19 @@ def _wait_until_blocked(thread: threading.Thread, but_in: str = "") -> None:
         place = (id(frame), frame.f_lasti)
         still = places[-1:] in ([], [place]) and frame.f_code.co_filename != but_in
         places = [*places, place] if still else [place]
+
+
+def _forward(asked: Seen, connection: Connection, origin: socket.socket) -> None:
+    """Send requests on as the origin wants them, without what was meant for the proxy, until either end is gone."""
+    with suppress(ClientLeft, OSError):
+        while True:
+            method, target, version = asked.line.split()
+            fields = [f"{name}: {value}" for name, value in asked.fields if name.lower() != "proxy-authorization"]
+            line = f"{method} {urlsplit(target)._replace(scheme='', netloc='').geturl()} {version}"
+            origin.sendall("\r\n".join([line, *fields, "", ""]).encode("ascii") + asked.body)
+            asked = connection.request()
+    with suppress(OSError):
+        origin.shutdown(socket.SHUT_RDWR)
 
 
 class Job(Generic[T]):
@@ -312,6 +332,10 @@ class Net:
     def serve_clear(self, *scripts: Script) -> Server:
         """A server in clear whatever the test is run with; a proxy, too."""
         return self._start(scripts, None)
+
+    def serve_with(self, context: ssl.SSLContext, *scripts: Script) -> Server:
+        """A server with a TLS context of its own."""
+        return self._start(scripts, context)
 
     def proxy(self) -> Server:
         """A proxy that connects wherever it is asked to, once."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import socket
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, closing
@@ -12,28 +13,15 @@ from typing import Never, TypeVar
 import pytest
 
 from cartesia_asyncio.dialling import dial
+from cartesia_proto.wire.dialling import Race
 from tests.conftest import WAIT
 
 T = TypeVar("T")
 
 
-class Resolving(asyncio.SelectorEventLoop):
-    """A loop that knows one name."""
-
-    def __init__(self, *ports: int) -> None:
-        super().__init__()
-        self._ports = ports
-
-    async def getaddrinfo(  # type: ignore[override]  # the defaults of the original are not needed
-        self, host: str, port: int, **options: object
-    ) -> list[tuple[int, int, int, str, tuple[str, int]]]:
-        """The same address with other ports stands in for several addresses."""
-        return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port)) for port in self._ports]
-
-
-def run(coroutine: Coroutine[object, Never, T], *ports: int) -> T:
-    """Run on a loop where every name has these ports for addresses; no socket may be left."""
-    with asyncio.Runner(loop_factory=lambda: Resolving(*ports)) as runner:
+def run(coroutine: Coroutine[object, Never, T]) -> T:
+    """Run on a loop of its own; no socket may be left."""
+    with asyncio.Runner() as runner:
         result = runner.run(asyncio.wait_for(coroutine, WAIT))
     gc.collect()
     return result
@@ -53,9 +41,9 @@ def refusing() -> int:
         return port
 
 
-async def dialled() -> int:
-    """The port that was reached in the end."""
-    sock = await dial("name", 1, None)
+async def dialled(*ports: int) -> int:
+    """The port that was reached in the end; the same address with other ports stands in for several addresses."""
+    sock = await dial(Race([("127.0.0.1", port) for port in ports], math.inf), None)
     with closing(sock):
         port: int = sock.getpeername()[1]
         return port
@@ -64,19 +52,13 @@ async def dialled() -> int:
 def test_the_first_address_that_answers_wins(listen: Callable[[], socket.socket]) -> None:
     """One that refuses gives way to the next at once."""
     port = listen().getsockname()[1]
-    assert run(dialled(), refusing(), port) == port
+    assert run(dialled(refusing(), port)) == port
 
 
 def test_the_first_failure_is_told() -> None:
     """When none answers."""
     with pytest.raises(ConnectionRefusedError):
-        run(dialled(), refusing(), refusing())
-
-
-def test_a_name_without_addresses() -> None:
-    """Nothing to connect to."""
-    with pytest.raises(OSError, match="no address"):
-        run(dialled())
+        run(dialled(refusing(), refusing()))
 
 
 def test_a_silent_address_does_not_hold_up_the_next(listen: Callable[[], socket.socket]) -> None:
@@ -87,7 +69,7 @@ def test_a_silent_address_does_not_hold_up_the_next(listen: Callable[[], socket.
         full.listen(0)
         stack.enter_context(closing(socket.create_connection(full.getsockname())))  # the only place in the queue
         port = listen().getsockname()[1]
-        assert run(dialled(), full.getsockname()[1], port) == port
+        assert run(dialled(full.getsockname()[1], port)) == port
 
 
 def test_cancelling_leaves_no_socket(listen: Callable[[], socket.socket]) -> None:
@@ -95,16 +77,16 @@ def test_cancelling_leaves_no_socket(listen: Callable[[], socket.socket]) -> Non
     listener = listen()
     listener.settimeout(WAIT)
 
-    async def cancelled(steps: int) -> None:
-        task = asyncio.create_task(dialled())
+    async def cancelled(steps: int, port: int) -> None:
+        task = asyncio.create_task(dialled(port))
         for _ in range(steps):
             await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait([task])
 
     for steps in range(8):
-        run(cancelled(steps), listener.getsockname()[1])
-    run(dialled(), listener.getsockname()[1])
+        run(cancelled(steps, listener.getsockname()[1]))
+    run(dialled(listener.getsockname()[1]))
     listener.settimeout(0)
     with pytest.raises(BlockingIOError):
         while True:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import socket
 import ssl
 import threading
@@ -14,8 +13,7 @@ import trio
 from trio.testing import memory_stream_pair
 
 from cartesia_proto.config import Limits
-from cartesia_proto.errors import ConnectError
-from cartesia_trio.connection import Connection, open_connection
+from cartesia_trio.connection import Connection
 from cartesia_urllib.network import Network
 from cartesia_urllib.sockets import TLS_RECORD, Connector, Interrupter, receive
 from tests.conftest import WAIT
@@ -155,16 +153,12 @@ class Agreed:
 async def agree(trust: ssl.SSLContext, server_context: ssl.SSLContext) -> Agreed:
     """Make one."""
     near, far = memory_stream_pair()
-
-    async def connect(host: str, port: int) -> trio.abc.Stream:
-        del host, port
-        return near
-
-    ours = await open_connection(HOST, 443, math.inf, None, connect)
+    ours = Connection(HOST, 443)
+    ours.adopt(near)
     theirs = trio.SSLStream[trio.abc.Stream](far, server_context, server_side=True)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(theirs.do_handshake)
-        await ours.encrypt(trust, HOST, 443, math.inf)
+        await ours.encrypt(trust, HOST)
     return Agreed(ours, theirs)
 
 
@@ -240,8 +234,8 @@ def test_a_context_of_the_user_stays_as_it_was(server_context: ssl.SSLContext, o
         await agreed.theirs.send_all(MUCH)
         assert await agreed.ours.receive_into(space()) == (TLS_RECORD if own else len(MUCH))
         assert bool(read) is own
-        with pytest.raises(ConnectError, match="server_hostname"):
-            await agreed.ours.encrypt(context, ".", 443, math.inf)
+        with pytest.raises(ValueError, match="server_hostname"):
+            await agreed.ours.encrypt(context, ".")
         assert context.sslobject_class is theirs
         for end in (agreed.ours, agreed.theirs):
             await end.aclose()

@@ -14,9 +14,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final, cast, final
 
-from cartesia_asyncio.dialling import dial
 from cartesia_proto.errors import Phase
-from cartesia_proto.wire.exchange import ByteLink, connection_broke, could_not_connect, read_deadline, timed_out
+from cartesia_proto.wire.exchange import ByteLink, connection_broke, read_deadline, timed_out
 from cartesia_proto.wire.link import BUSY
 from cartesia_proto.wire.uploads import PIECE
 
@@ -32,7 +31,7 @@ Connect = Callable[[str, int], Awaitable[socket.socket]]
 
 @final
 class Connection(asyncio.BufferedProtocol):
-    """One connection; made by `open_connection`.
+    """One connection, once it was given a socket by `adopt`.
 
     Attributes:
         ended: nothing more will arrive or can be sent.
@@ -143,26 +142,27 @@ class Connection(asyncio.BufferedProtocol):
         self.transport.set_protocol(protocol)
         self._buffer = memoryview(b"")
 
-    async def encrypt(self, context: ssl.SSLContext, hostname: str, port: int, seconds: float) -> None:
-        """Make TLS with a host, maybe behind a proxy.
-
-        Raises:
-            ConnectError: it could not be agreed on, or the certificate is not the host's.
-            TimeoutError: it took longer than so many seconds.
-        """
-        limit = min(2 * seconds, LONGEST_HANDSHAKE)
+    async def adopt(self, sock: socket.socket) -> None:
+        """Take over a connected socket."""
         try:
-            async with asyncio.timeout(None if seconds == math.inf else seconds):
-                transport = await self._loop.start_tls(
-                    self.transport, self, context, server_hostname=hostname, ssl_handshake_timeout=limit
-                )
-        except builtins.TimeoutError:
-            raise timed_out("handshake", hostname, port, seconds) from None
-        except (OSError, ValueError) as error:
-            raise could_not_connect(hostname, port, error) from error
+            with suppress(OSError):  # asyncio asks for this only where a socket names its protocol; it may be no TCP
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await self._loop.create_connection(lambda: self, sock=sock)
+        except BaseException:
+            sock.close()
+            raise
+
+    async def encrypt(self, context: ssl.SSLContext, hostname: str, seconds: float) -> str | None:
+        """Make TLS with a host, maybe behind a proxy; the protocol that was agreed on, if any. Raises as asyncio."""
+        limit = min(2 * seconds, LONGEST_HANDSHAKE)
+        transport = await self._loop.start_tls(
+            self.transport, self, context, server_hostname=hostname, ssl_handshake_timeout=limit
+        )
         if transport is None:
-            raise could_not_connect(hostname, port, ConnectionResetError("the peer left during the TLS handshake"))
+            raise ConnectionResetError("the peer left during the TLS handshake")
         self.connection_made(transport)
+        tls: ssl.SSLObject = transport.get_extra_info("ssl_object")
+        return tls.selected_alpn_protocol()
 
     async def _wait(self, deadline: float) -> None:
         """Wait until something happens here, or the deadline."""
@@ -183,33 +183,3 @@ def _said_farewell(transport: asyncio.Transport) -> bool:
         return tls is None or not tls.read(1)
     except ssl.SSLError:  # it waits for more
         return False
-
-
-async def open_connection(
-    host: str, port: int, seconds: float, local_address: str | None, connect: Connect | None
-) -> Connection:
-    """Connect in clear.
-
-    Raises:
-        ConnectError: the host could not be reached.
-        TimeoutError: it took longer than so many seconds.
-    """
-    try:
-        async with asyncio.timeout(None if seconds == math.inf else seconds):
-            sock = await (dial(host, port, local_address) if connect is None else connect(host, port))
-            return await _adopt(sock, host, port)
-    except builtins.TimeoutError:
-        raise timed_out("connect", host, port, seconds) from None
-    except (OSError, UnicodeError) as error:
-        raise could_not_connect(host, port, error) from error
-
-
-async def _adopt(sock: socket.socket, host: str, port: int) -> Connection:
-    with suppress(OSError):  # asyncio asks for this only where a socket names its protocol; a user's need not be TCP
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    try:
-        _, connection = await asyncio.get_running_loop().create_connection(lambda: Connection(host, port), sock=sock)
-    except BaseException:
-        sock.close()
-        raise
-    return connection

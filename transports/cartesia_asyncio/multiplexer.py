@@ -63,6 +63,7 @@ class Multiplexer(asyncio.BufferedProtocol):
         self._conversation: TTSConversation | None = None  # the same, None before
         self._waiters: dict[object, asyncio.Future[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_due = 0.0  # some loops' handles cannot say so
         self._full_reads = 0  # so many times there may have been more to be read
         self._unread = False  # what arrived last is gone on with in the next turn
         self._reading = True  # else it is for the peer to wait
@@ -275,16 +276,19 @@ class Multiplexer(asyncio.BufferedProtocol):
         transport, due = self._connection.transport, self._current.deadline()
         self._reading = not self._unread and (bool(self._waiters) or not self._current.waiting_bytes)
         transport.resume_reading() if self._reading else transport.pause_reading()
-        if due is None or (self._timer is not None and self._timer.when() <= due):
+        if due is None or (self._timer is not None and self._timer_due <= due):
             return
         if self._timer is not None:
             self._timer.cancel()
-        due = min(due, self.now + self._options.ping_interval)
-        self._timer = asyncio.get_running_loop().call_at(due, self._time_is_up, self._full_reads, MOST_READS)
+        self._timer_due = min(due, self.now + self._options.ping_interval)
+        self._timer = asyncio.get_running_loop().call_at(
+            self._timer_due, self._time_is_up, self._full_reads, MOST_READS
+        )
 
     def _time_is_up(self, known: int, reads: int) -> None:
         """Do what is due; but if there may be more to be read, look again first, at most so many times."""
         if reads and known != self._full_reads:
+            self._timer_due = 0.0
             self._timer = asyncio.get_running_loop().call_at(0.0, self._time_is_up, self._full_reads, reads - 1)
             return
         self._timer = None

@@ -1,24 +1,27 @@
 """The connections of a client on asyncio: making them, sharing them, closing them all.
 
-This module knows in which order a connection comes about: TCP, a proxy's CONNECT, TLS. It must not know requests,
-answers or retries. It is shared by a client and all that `with_options` made of it, and belongs to one event loop.
+This module knows how each step to a connection is done. It must not know in which order, nor requests, answers or
+retries. It is shared by a client and all that `with_options` made of it, and belongs to one event loop.
 """
 
 import asyncio
+import math
+import socket
 import ssl
-from typing import final
+from functools import partial
+from typing import assert_never, final
 
 from attrs import define, field
 
-from cartesia_asyncio.connection import Connect, Connection, open_connection
+from cartesia_asyncio.connection import Connect, Connection
+from cartesia_asyncio.dialling import dial
 from cartesia_proto.config import Limits
 from cartesia_proto.errors import LocalProtocolError
 from cartesia_proto.flow import Attempt
 from cartesia_proto.http import Request
-from cartesia_proto.wire.link import LinkFailed
+from cartesia_proto.wire import steps
 from cartesia_proto.wire.pool import Pool
 from cartesia_proto.wire.proxy import Proxy
-from cartesia_proto.wire.tunnel import ConnectLink
 
 Origin = tuple[str, str, int]
 """Scheme, host and port; what idle connections are told apart by, as one client has one proxy."""
@@ -45,6 +48,7 @@ class Network:
     _pool: Pool[Origin, Connection] = field(factory=Pool[Origin, Connection], init=False)
     _open: set[Connection] = field(factory=set[Connection], init=False)
     _loop: asyncio.AbstractEventLoop | None = field(default=None, init=False)
+    _making: asyncio.Lock = field(factory=asyncio.Lock, init=False)
     _closed: bool = field(default=False, init=False)
 
     def idle(self, request: Request) -> Connection | None:
@@ -69,21 +73,40 @@ class Network:
             ConnectError, TimeoutError: none could be made; nothing was sent and no socket is left open.
             LocalProtocolError: the client is closed, or belongs to another event loop.
         """
-        self.check()
-        request, via = attempt.request, self.proxy
-        host, port = (request.host, request.port) if via is None else (via.host, via.port)
-        connection = await open_connection(host, port, attempt.timeout, self.local_address, self.connect)
-        self._open.add(connection)
+        loop, local = self.check(), self.local_address
+        connection = Connection(attempt.request.host, attempt.request.port)
         try:
-            if via is not None:
-                await self._tunnel(connection, via, attempt)
-            if request.secure:
-                await connection.encrypt(self._context(), request.host, request.port, attempt.timeout)
-            self.check()
+            for step in steps.connecting(attempt, self.proxy, self.limits, loop.time, local, self.connect):
+                with step:
+                    async with asyncio.timeout_at(None if step.until == math.inf else step.until):
+                        await self._take(step, connection)
+                self.check()
         except BaseException:
             self.abort(connection)
             raise
         return connection
+
+    async def _take(self, step: steps.Step, connection: Connection) -> None:
+        """Do what a step asks for."""
+        match step:
+            case steps.Prepare():
+                async with self._making:  # once for all tasks
+                    make = partial(steps.own_context, ssl.create_default_context)
+                    step.context = self.ssl_context = self.ssl_context or await asyncio.to_thread(make)
+            case steps.LookUp(host=host, port=port):
+                step.found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            case steps.Dial(race=race):
+                await self._adopt(connection, await dial(race, self.local_address))
+            case steps.Own():
+                await self._adopt(connection, step.usable(await step.call("__await__"), "setsockopt", "fileno"))
+            case steps.Send(link=link):
+                await connection.send(link.data_to_send(), step.seconds, "handshake")
+            case steps.Receive(link=link):
+                await connection.read(link)
+            case steps.Secure(context=context):
+                step.protocol = await connection.encrypt(context, step.server_name, step.seconds)
+            case _:
+                assert_never(step)
 
     def give_back(self, request: Request, connection: Connection) -> None:
         """Keep a connection that is good for another request."""
@@ -93,9 +116,10 @@ class Network:
             self.abort(surplus)
 
     def abort(self, connection: Connection) -> None:
-        """Close a connection at once. Idempotent."""
-        self._open.discard(connection)
-        connection.transport.abort()
+        """Close a connection at once, if it is one. Idempotent."""
+        if connection in self._open:
+            self._open.discard(connection)
+            connection.transport.abort()
 
     def close(self) -> None:
         """Close every connection at once, those in use too. Idempotent; later there are none."""
@@ -126,16 +150,6 @@ class Network:
             raise LocalProtocolError("the client is closed")
         return self.check_loop()
 
-    def _context(self) -> ssl.SSLContext:
-        if self.ssl_context is None:
-            self.ssl_context = ssl.create_default_context()
-        return self.ssl_context
-
-    async def _tunnel(self, connection: Connection, via: Proxy, attempt: Attempt) -> None:
-        host, port, now = attempt.request.host, attempt.request.port, asyncio.get_running_loop().time()
-        link = ConnectLink(via, host, port, attempt.timeout, self.limits, now)
-        await connection.send(link.data_to_send(), attempt.timeout, "handshake")
-        while (event := link.next_event()) is None:
-            await connection.read(link)
-        if isinstance(event, LinkFailed):
-            raise event.error
+    async def _adopt(self, connection: Connection, sock: socket.socket) -> None:
+        await connection.adopt(sock)
+        self._open.add(connection)

@@ -84,15 +84,8 @@ class AsyncCartesia(AwaitingClient):
         connect: "Connect | None" = None,
     ) -> None:
         check_ways_out(local_address, connect)
-        config = configure(
-            os.environ,
-            api_key=api_key,
-            token=token,
-            base_url=base_url,
-            version=version,
-            timeout=timeout,
-            max_retries=max_retries,
-            headers=headers,
+        config = configure(os.environ, api_key=api_key, token=token, base_url=base_url).with_options(
+            timeout=timeout, max_retries=max_retries, version=version, headers=headers
         )
         super().__init__(config, random.random)
         via = choose_proxy(proxy, config.base_url, os.environ)

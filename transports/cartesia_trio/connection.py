@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final, final
 import trio
 
 from cartesia_proto.errors import Phase
-from cartesia_proto.wire.exchange import ByteLink, connection_broke, could_not_connect, read_deadline, timed_out
+from cartesia_proto.wire.dialling import Race, SocketAddress
+from cartesia_proto.wire.exchange import ByteLink, connection_broke, read_deadline, timed_out
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -38,19 +39,23 @@ Connect = Callable[[str, int], Awaitable[trio.abc.Stream]]
 
 @final
 class Connection:
-    """One connection; made by `open_connection`.
+    """One connection, once it has a stream.
 
     Attributes:
         unsent: what was taken from the link of a WebSocket, and is the next to be written. Its front is cut off as it
             leaves, which costs a bytearray nothing.
     """
 
-    def __init__(self, stream: trio.abc.Stream, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int) -> None:
         self.unsent: bytearray = bytearray()
-        self._stream = stream
-        self._raw = stream
+        self._stream: trio.abc.Stream
+        self._raw: trio.abc.Stream
         self._held: Callable[[], int] = int  # bytes that TLS holds of a record received in part
         self._place = (host, port)
+
+    def adopt(self, stream: trio.abc.Stream) -> None:
+        """Take over a connected stream."""
+        self._stream = self._raw = stream
 
     @property
     def quiet(self) -> bool:
@@ -154,35 +159,25 @@ class Connection:
         else:
             link.receive_eof(trio.current_time())
 
-    async def encrypt(self, context: ssl.SSLContext, hostname: str, port: int, seconds: float) -> None:
-        """Make TLS with a host, maybe behind a proxy.
-
-        Raises:
-            ConnectError: it could not be agreed on, or the certificate is not the host's.
-            TimeoutError: it took longer than so many seconds.
-        """
+    async def encrypt(self, context: ssl.SSLContext, hostname: str) -> str | None:
+        """Make TLS with a host, maybe behind a proxy; the protocol that was agreed on, if any. Raises as `ssl`."""
         with _MAKING:
             # A class of the user's own is used as it is.
             context.sslobject_class = _Records if (given := context.sslobject_class) is ssl.SSLObject else given
             try:
                 # Not `https_compatible`, which takes a connection cut by anybody for one that was ended by the server.
                 encrypted = trio.SSLStream(self._stream, context, server_hostname=hostname)
-            except ValueError as refused:
-                raise could_not_connect(hostname, port, refused) from refused
             finally:
                 context.sslobject_class = given
-        with trio.move_on_after(seconds) as scope:
-            try:
-                await encrypted.do_handshake()
-            except BROKEN as broken:
-                reason = broken.__cause__
-                error = reason if isinstance(reason, OSError) else ConnectionResetError("the connection ended")
-                raise could_not_connect(hostname, port, error) from error
-            except ValueError as error:
-                raise could_not_connect(hostname, port, error) from error
-        if scope.cancelled_caught:
-            raise timed_out("handshake", hostname, port, seconds)
+        try:
+            await encrypted.do_handshake()
+        except BROKEN as broken:
+            if isinstance(broken.__cause__, OSError):
+                raise
+            raise ConnectionResetError("the connection ended") from broken
         self._stream, self._held = encrypted, encrypted.pending
+        protocol: str | None = encrypted.selected_alpn_protocol()
+        return protocol
 
 
 @final
@@ -201,20 +196,38 @@ class _Records(ssl.SSLObject):
         return gathered.getvalue()
 
 
-async def open_connection(
-    host: str, port: int, seconds: float, local_address: str | None, connect: Connect | None
-) -> Connection:
-    """Connect in clear.
+async def dial(race: Race, local_address: str | None) -> trio.SocketStream:
+    """A stream to the first address that answers; nothing else is left open.
 
     Raises:
-        ConnectError: the host could not be reached.
-        TimeoutError: it took longer than so many seconds.
+        OSError: no address answered. As whatever leaves a nursery, it may come in a group.
     """
-    with trio.move_on_after(seconds):
+    sockets: list[trio.socket.SocketType] = []
+    reached: list[trio.socket.SocketType] = []
+    ended = trio.Event()
+
+    async def attempt(address: SocketAddress) -> None:
         try:
-            if connect is not None:
-                return Connection(await connect(host, port), host, port)
-            return Connection(await trio.open_tcp_stream(host, port, local_address=local_address), host, port)
-        except (OSError, UnicodeError) as error:
-            raise could_not_connect(host, port, error) from error
-    raise timed_out("connect", host, port, seconds)
+            sock = trio.socket.socket(trio.socket.AF_INET6 if len(address) == 4 else trio.socket.AF_INET)
+            sockets.append(sock)
+            if local_address is not None:
+                await sock.bind((local_address, 0))
+            await sock.connect(address)
+            reached.append(sock)
+        except OSError as error:
+            race.failed(address, error)
+        ended.set()
+
+    try:
+        async with trio.open_nursery() as nursery:
+            while not reached:
+                while (address := race.next(trio.current_time())) is not None:
+                    nursery.start_soon(attempt, address)
+                with trio.move_on_after(race.pause(trio.current_time())):
+                    await ended.wait()
+                ended = trio.Event()
+            nursery.cancel_scope.cancel()
+        return trio.SocketStream(sockets.pop(sockets.index(reached[0])))
+    finally:
+        for sock in sockets:
+            sock.close()

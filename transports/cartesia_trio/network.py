@@ -1,11 +1,12 @@
 """The connections of a client on trio: making them, sharing them, closing them all.
 
-This module knows in which order a connection comes about: TCP, a proxy's CONNECT, TLS. It must not know requests,
-answers or retries. It is shared by a client and all that `with_options` made of it, and belongs to one run of trio.
+This module knows how each step to a connection is done. It must not know in which order, nor requests, answers or
+retries. It is shared by a client and all that `with_options` made of it, and belongs to one run of trio.
 """
 
 import ssl
-from typing import final
+from functools import partial
+from typing import assert_never, final
 
 import trio
 from attrs import define, field
@@ -14,11 +15,10 @@ from cartesia_proto.config import Limits
 from cartesia_proto.errors import LocalProtocolError
 from cartesia_proto.flow import Attempt
 from cartesia_proto.http import Request
-from cartesia_proto.wire.link import LinkFailed
+from cartesia_proto.wire import steps
 from cartesia_proto.wire.pool import Pool
 from cartesia_proto.wire.proxy import Proxy
-from cartesia_proto.wire.tunnel import ConnectLink
-from cartesia_trio.connection import Connect, Connection, open_connection
+from cartesia_trio.connection import Connect, Connection, dial
 
 Origin = tuple[str, str, int]
 """Scheme, host and port; what idle connections are told apart by, as one client has one proxy."""
@@ -45,6 +45,7 @@ class Network:
     _pool: Pool[Origin, Connection] = field(factory=Pool[Origin, Connection], init=False)
     _open: set[Connection] = field(factory=set[Connection], init=False)
     _run: trio.lowlevel.TrioToken | None = field(default=None, init=False)
+    _making: trio.Lock = field(factory=trio.Lock, init=False)
     _closed: bool = field(default=False, init=False)
 
     async def idle(self, request: Request) -> Connection | None:
@@ -70,20 +71,43 @@ class Network:
             LocalProtocolError: the client is closed, or belongs to another run of trio.
         """
         self.check()
-        request, via = attempt.request, self.proxy
-        host, port = (request.host, request.port) if via is None else (via.host, via.port)
-        connection = await open_connection(host, port, attempt.timeout, self.local_address, self.connect)
-        self._open.add(connection)
+        connection, local = Connection(attempt.request.host, attempt.request.port), self.local_address
         try:
-            if via is not None:
-                await self._tunnel(connection, via, attempt)
-            if request.secure:
-                await connection.encrypt(self._context(), request.host, request.port, attempt.timeout)
-            self.check()
+            for step in steps.connecting(attempt, self.proxy, self.limits, trio.current_time, local, self.connect):
+                with step:
+                    with trio.move_on_at(step.until) as scope:
+                        await self._take(step, connection)
+                    if scope.cancelled_caught:
+                        raise TimeoutError
+                self.check()
         except BaseException:
             await self.close(connection)
             raise
         return connection
+
+    async def _take(self, step: steps.Step, connection: Connection) -> None:
+        """Do what a step asks for."""
+        match step:
+            case steps.Prepare():
+                async with self._making:  # once for all tasks
+                    make = partial(steps.own_context, ssl.create_default_context)
+                    step.context = self.ssl_context = self.ssl_context or await trio.to_thread.run_sync(make)
+            case steps.LookUp(host=host, port=port):
+                step.found = await trio.socket.getaddrinfo(host, port, type=trio.socket.SOCK_STREAM)
+            case steps.Dial(race=race):
+                connection.adopt(await dial(race, self.local_address))
+                self._open.add(connection)
+            case steps.Own():
+                connection.adopt(step.usable(await step.call("__await__"), "send_all", "receive_some"))
+                self._open.add(connection)
+            case steps.Send(link=link):
+                await connection.flush(link, step.seconds, "handshake")
+            case steps.Receive(link=link):
+                await connection.read(link)
+            case steps.Secure(context=context):
+                step.protocol = await connection.encrypt(context, step.server_name)
+            case _:
+                assert_never(step)
 
     async def give_back(self, request: Request, connection: Connection) -> None:
         """Keep a connection that is good for another request."""
@@ -91,9 +115,10 @@ class Network:
             await self.close(surplus)
 
     async def close(self, connection: Connection) -> None:
-        """Close a connection at once, also when cancelled, and without being cancelled. Idempotent."""
-        self._open.discard(connection)
-        await connection.aclose()
+        """Close a connection, if it is one, at once, also when cancelled, and without being cancelled. Idempotent."""
+        if connection in self._open:
+            self._open.discard(connection)
+            await connection.aclose()
 
     async def aclose(self) -> None:
         """Close every connection at once, those in use too, also when cancelled. Idempotent; later there are none."""
@@ -122,17 +147,3 @@ class Network:
         if self._closed:
             raise LocalProtocolError("the client is closed")
         self.check_run()
-
-    def _context(self) -> ssl.SSLContext:
-        if self.ssl_context is None:
-            self.ssl_context = ssl.create_default_context()
-        return self.ssl_context
-
-    async def _tunnel(self, connection: Connection, via: Proxy, attempt: Attempt) -> None:
-        host, port, now = attempt.request.host, attempt.request.port, trio.current_time()
-        link = ConnectLink(via, host, port, attempt.timeout, self.limits, now)
-        await connection.flush(link, attempt.timeout, "handshake")
-        while (event := link.next_event()) is None:
-            await connection.read(link)
-        if isinstance(event, LinkFailed):
-            raise event.error

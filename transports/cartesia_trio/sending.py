@@ -31,7 +31,7 @@ class Line:
     """
 
     def __init__(self, network: Network, attempt: Attempt, connection: Connection) -> None:
-        self.exchange: Exchange = Exchange(attempt, network.limits)
+        self.exchange: Exchange = Exchange(attempt, network.limits, network.proxy)
         self._network = network
         self._attempt = attempt
         self._connection = connection

@@ -81,15 +81,8 @@ class Cartesia(BlockingClient):
     ) -> None:
         if opener is not None:
             check_opener(ssl_context=ssl_context, proxy=proxy, local_address=local_address, connect=connect)
-        config = configure(
-            os.environ,
-            api_key=api_key,
-            token=token,
-            base_url=base_url,
-            version=version,
-            timeout=timeout,
-            max_retries=max_retries,
-            headers=headers,
+        config = configure(os.environ, api_key=api_key, token=token, base_url=base_url).with_options(
+            timeout=timeout, max_retries=max_retries, version=version, headers=headers
         )
         super().__init__(config, random.random)
         via = choose_proxy(proxy, config.base_url, os.environ)

@@ -66,7 +66,7 @@ class Dial:
     def _attempt(self, attempt: Attempt) -> Outcome:
         origin, timeout, interrupter = attempt.request.origin, attempt.timeout, self._interrupter
         try:
-            sock = self._network.connector.open(origin, timeout, interrupter)
+            sock = self._network.connector.open(attempt, interrupter)
             with interrupter:
                 link = self._options.link(attempt, self._network.connector.limits, time.monotonic())
                 flush(sock, link, origin[1:], timeout, "handshake")
@@ -74,7 +74,7 @@ class Dial:
                     read(sock, link)
                 if isinstance(outcome, Response) and outcome.status == 101:
                     self.pump = Pump(sock, self._user.begin(link, self._options.inbox_limit))
-                    interrupter.attach(None)  # from here on it is ended by the pump alone
+                    interrupter.attach()  # from here on it is ended by the pump alone
             return outcome
         except (TransportError, RemoteProtocolError) as error:
             return Failure(error)

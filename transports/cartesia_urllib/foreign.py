@@ -63,7 +63,7 @@ class ForeignLine(Line):
 
     def close(self) -> None:
         """Close the response. Idempotent."""
-        self._interrupter.attach(None)
+        self._interrupter.attach()
         self._cleanup.close()
 
     def _begin(self, files: Sequence[Recording], _: socket.socket | None, /) -> None:

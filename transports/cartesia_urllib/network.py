@@ -78,7 +78,7 @@ class Network:
 
     def give_back(self, origin: Origin, sock: socket.socket, interrupter: Interrupter) -> None:
         """Keep a connection that is good for another request; if it was interrupted just now, `idle` closes it."""
-        interrupter.attach(None)
+        interrupter.attach()
         with self._lock:
             surplus = self._pool.give_back(origin, sock, time.monotonic())
         _close(surplus)

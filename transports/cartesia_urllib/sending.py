@@ -38,7 +38,7 @@ class Line:
     """
 
     def __init__(self, network: Network, attempt: Attempt, interrupter: Interrupter) -> None:
-        self.exchange: Exchange = Exchange(attempt, network.connector.limits)
+        self.exchange: Exchange = Exchange(attempt, network.connector.limits, network.connector.proxy)
         self._network = network
         self._attempt = attempt
         self._interrupter = interrupter
@@ -106,7 +106,7 @@ class Line:
     def _begin(self, files: Sequence[Recording], idle: socket.socket | None, /) -> None:
         """Send the request, as far as the peer takes it: it may have answered and closed before the end."""
         origin, timeout, link = self._attempt.request.origin, self._attempt.timeout, self.exchange.link
-        self._socket = idle or self._network.connector.open(origin, timeout, self._interrupter)
+        self._socket = idle or self._network.connector.open(self._attempt, self._interrupter)
         pieces = self.exchange.begin(files, time.monotonic())
         with self._interrupter:
             for piece in pieces:

@@ -1,33 +1,30 @@
 """Sockets to a server: made by name, through a proxy, under TLS; read and written for a byte link; interrupted.
 
-This module knows addresses, the CONNECT tunnel and TLS, how a blocking socket waits, and which failure means what. It
-must not know HTTP, nor pools, requests or retries: links of the core do. Every name that gevent patches is looked up
-when it is called.
+This module knows how each step to a connection is done, how a blocking socket waits, and which failure means what. It
+must not know HTTP, the order of the steps, nor pools or retries: the core does. Every name that gevent patches is
+looked up when it is called.
 """
 
 import builtins
 import contextlib
+import os
+import selectors
 import socket
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, final
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, assert_never, cast, final
 
 from attrs import define, field
 
 from cartesia_proto.config import Limits
-from cartesia_proto.errors import CartesiaError, ConnectionLost, Phase
-from cartesia_proto.wire.exchange import (
-    ByteLink,
-    connection_broke,
-    could_not_connect,
-    read_deadline,
-    timed_out,
-)
-from cartesia_proto.wire.link import LinkFailed
+from cartesia_proto.errors import ConnectionLost, Phase
+from cartesia_proto.flow import Attempt
+from cartesia_proto.wire import steps
+from cartesia_proto.wire.dialling import Race, SocketAddress
+from cartesia_proto.wire.exchange import ByteLink, connection_broke, read_deadline, timed_out
 from cartesia_proto.wire.proxy import Proxy
-from cartesia_proto.wire.tunnel import ConnectLink
 
 if TYPE_CHECKING:
     import ssl
@@ -60,13 +57,14 @@ def socket_timeout(seconds: float) -> float | None:
 
 @final
 class Interrupter:
-    """Lets any thread end what one thread is blocked in: a delay, or a use of the attached socket.
+    """Lets any thread end what one thread is blocked in: a delay, or a use of the attached sockets.
 
-    A use is a ``with`` block. While one lasts, an interruption shuts the descriptor down and the user closes the
-    socket, because a TLS object must never be touched by two threads at once; otherwise the interruption closes it.
+    A use is a ``with`` block. While one lasts, an interruption shuts the descriptors down and the user closes the
+    sockets, because a TLS object must never be touched by two threads at once; otherwise the interruption closes them.
 
     Attributes:
         interrupted: whether it was.
+        sockets: those that are attached; several only while it is not known which of them will connect.
     """
 
     def __init__(self) -> None:
@@ -77,7 +75,7 @@ class Interrupter:
         self._bell = threading.Lock()
         self._bell.acquire()
         self.interrupted: bool = False
-        self._socket: socket.socket | None = None
+        self.sockets: tuple[socket.socket, ...] = ()
         self._in_use = False
 
     def check(self) -> None:
@@ -89,13 +87,13 @@ class Interrupter:
         if self.interrupted:
             raise ConnectionLost("the connection was closed from another thread")
 
-    def attach(self, sock: socket.socket | None) -> None:
-        """From now on it is this socket that is used.
+    def attach(self, *sockets: socket.socket) -> None:
+        """From now on it is these sockets that are used.
 
-        None lets go of the one there was: do so before closing it, because its descriptor may then be another's.
+        None lets go of those there were: do so before closing them, because a descriptor may then be another's.
         """
         with self._lock:
-            self._socket = sock
+            self.sockets = sockets
             if self.interrupted:
                 self._end()
 
@@ -111,11 +109,11 @@ class Interrupter:
             self.attach(sock)
         return sock
 
-    def close(self) -> None:
-        """Let go of the socket, if there is one, and close it; for the thread that uses it."""
-        sock = self._socket
-        self.attach(None)
-        if sock is not None:
+    def close(self, *kept: socket.socket) -> None:
+        """Let go of the sockets but those kept, and close them; for the thread that uses them."""
+        gone = [sock for sock in self.sockets if sock not in kept]
+        self.attach(*kept)
+        for sock in gone:
             sock.close()
 
     def __enter__(self) -> None:
@@ -144,12 +142,11 @@ class Interrupter:
             self._end()
 
     def _end(self) -> None:
-        if self._socket is None:
-            return
-        with contextlib.suppress(OSError):  # it is not connected any more
-            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
-        if not self._in_use:
-            self._socket.close()
+        for sock in self.sockets:
+            with contextlib.suppress(OSError):  # it is not connected any more
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+            if not self._in_use:
+                sock.close()
 
 
 def flush(sock: socket.socket, link: ByteLink, place: Place, seconds: float, phase: Phase = "write") -> bool:
@@ -230,95 +227,101 @@ class Connector:
     limits: Limits
     _lock: threading.Lock = field(factory=lambda: threading.Lock(), init=False)  # noqa: PLW0108 - looked up when called
 
-    def open(self, origin: Origin, timeout: float, interrupter: Interrupter) -> socket.socket:
-        """A socket on which the origin can be spoken to; `interrupter` holds it.
+    def open(self, attempt: Attempt, interrupter: Interrupter) -> socket.socket:
+        """A socket on which the attempt can be made; `interrupter` holds it.
 
         Raises:
             ConnectError: name, TCP, proxy or TLS failed.
             TimeoutError: connecting (phase ``connect``) or agreeing with proxy or server (``handshake``) took too long.
             ConnectionLost: interrupted. In all cases no socket is left open.
         """
-        place = origin[1:]
         interrupter.check()
         with interrupter:
             try:
-                sock = self._connected(
-                    (self.proxy.host, self.proxy.port) if self.proxy else place, timeout, interrupter
-                )
-                if self.proxy is not None:
-                    link = ConnectLink(self.proxy, *place, timeout, self.limits, time.monotonic())
-                    _tunnel(sock, link, place, timeout)
-                return self._secured(sock, place, timeout, interrupter) if origin[0] == "https" else sock
+                now, local = time.monotonic, self.local_address
+                for step in steps.connecting(attempt, self.proxy, self.limits, now, local, self.connect):
+                    with step:
+                        self._take(step, interrupter)
+                return interrupter.sockets[0]
             except BaseException:
                 interrupter.close()
                 raise
 
-    def _connected(self, place: Place, timeout: float, interrupter: Interrupter) -> socket.socket:
-        with _failing("connect", place, timeout):
-            if self.connect is not None:
-                sock = self.connect(*place)
-                interrupter.attach(sock)
-            else:
-                sock = self._reached(place, timeout, interrupter)
-        sock.settimeout(socket_timeout(timeout))
-        with contextlib.suppress(OSError):  # a user's socket need not be TCP
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return sock
+    def _take(self, step: steps.Step, interrupter: Interrupter) -> None:
+        """Do what a step asks for."""
+        match step:
+            case steps.Prepare():
+                import ssl  # noqa: PLC0415 - some Pythons have none, and plain connections need none
 
-    def _reached(self, place: Place, timeout: float, interrupter: Interrupter) -> socket.socket:
-        """The first address of a place that answers; as `socket.create_connection`, which cannot be interrupted."""
-        found = socket.getaddrinfo(*place, type=socket.SOCK_STREAM)
-        for family, kind, protocol, _, address in found:
-            sock = socket.socket(family, kind, protocol)
-            interrupter.attach(sock)
-            try:
-                sock.settimeout(socket_timeout(timeout))
-                if self.local_address is not None:
-                    sock.bind((self.local_address, 0))
-                sock.connect(address)
-                return sock
-            except OSError:
-                interrupter.close()
+                with self._lock:
+                    step.context = self.ssl_context = self.ssl_context or steps.own_context(ssl.create_default_context)
+            case steps.LookUp():
+                step.found = socket.getaddrinfo(step.host, step.port, type=socket.SOCK_STREAM)
+            case steps.Dial():
+                self._dial(step.race, interrupter)
+            case steps.Own():
+                interrupter.attach(step.call("settimeout", "recv_into", "fileno"))
+                _send_at_once(interrupter.sockets[0])
+            case steps.Send(link=link):
+                flush(interrupter.sockets[0], link, (step.host, step.port), step.seconds, "handshake")
+            case steps.Receive(link=link):
+                read(interrupter.sockets[0], link)
+            case steps.Secure():
+                step.protocol = self._secure(step, interrupter)
+            case _:
+                assert_never(step)
+
+    def _dial(self, race: Race, interrupter: Interrupter) -> None:
+        """Attach a socket that is connected to the first address that answers; of the others, none is left open."""
+        with selectors.DefaultSelector() as selector:
+            while True:
                 interrupter.check()
-                if address == found[-1][-1]:
-                    raise
-        raise OSError("the name has no address")
+                if (address := race.next(time.monotonic())) is not None:
+                    self._begin(race, address, interrupter, selector)
+                    continue
+                for key, _ in selector.select(socket_timeout(race.pause(time.monotonic()))):
+                    interrupter.check()
+                    sock = cast("socket.socket", key.fileobj)
+                    number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                    if not number:
+                        interrupter.close(sock)
+                        _send_at_once(sock)
+                        return
+                    selector.unregister(sock)
+                    interrupter.close(*(other for other in interrupter.sockets if other is not sock))
+                    race.failed(key.data, OSError(number, os.strerror(number)))
 
-    def _secured(self, sock: socket.socket, place: Place, timeout: float, interrupter: Interrupter) -> socket.socket:
-        """The socket under TLS, which takes it over."""
-        import ssl  # noqa: PLC0415 - some Pythons have none, and plain connections need none
+    def _begin(
+        self, race: Race, address: SocketAddress, interrupter: Interrupter, selector: selectors.BaseSelector
+    ) -> None:
+        """Begin an attempt, which may fail at once."""
+        others = interrupter.sockets
+        try:
+            sock = socket.socket(socket.AF_INET6 if len(address) == 4 else socket.AF_INET, socket.SOCK_STREAM)
+            interrupter.attach(*others, sock)
+            sock.settimeout(0)
+            if self.local_address is not None:
+                sock.bind((self.local_address, 0))
+            with contextlib.suppress(BlockingIOError):
+                sock.connect(address)
+            selector.register(sock, selectors.EVENT_WRITE, address)
+        except OSError as error:
+            interrupter.close(*others)
+            race.failed(address, error)
 
-        with self._lock:
-            if self.ssl_context is None:
-                self.ssl_context = ssl.create_default_context()
-                self.ssl_context.set_alpn_protocols(["http/1.1"])
-        with _failing("handshake", place, timeout):
-            # A connection that ends without TLS's own farewell may have been cut by anybody, so it must show.
-            # Shut down just now, it would be left to the garbage collector by `ssl` (of Python 3.11 to 3.13).
-            wrap = partial(self.ssl_context.wrap_socket, do_handshake_on_connect=False, suppress_ragged_eofs=False)
-            secured = interrupter.replace(lambda: wrap(sock, server_hostname=place[0]))
-            secured.settimeout(socket_timeout(timeout))
-            secured.do_handshake()
-        return secured
+    def _secure(self, step: steps.Secure, interrupter: Interrupter) -> str | None:
+        """Put the socket under TLS, which takes it over; the protocol that was agreed on, if any."""
+        # A connection that ends without TLS's own farewell may have been cut by anybody, so it must show.
+        # Shut down just now, it would be left to the garbage collector by `ssl` (of Python 3.11 to 3.13).
+        context: ssl.SSLContext = step.context
+        wrap = partial(context.wrap_socket, do_handshake_on_connect=False, suppress_ragged_eofs=False)
+        sock = interrupter.sockets[0]
+        secured = interrupter.replace(lambda: wrap(sock, server_hostname=step.server_name))
+        secured.settimeout(socket_timeout(step.seconds))
+        secured.do_handshake()
+        return secured.selected_alpn_protocol()
 
 
-@contextlib.contextmanager
-def _failing(phase: Phase, place: Place, timeout: float) -> Generator[None, None, None]:
-    """Say what the system's errors mean in this phase."""
-    try:
-        yield
-    except CartesiaError:  # a user's own connect may raise what it likes
-        raise
-    except builtins.TimeoutError as error:
-        raise timed_out(phase, *place, timeout) from error
-    except (OSError, ValueError) as error:  # a name that cannot be asked for, or that no certificate can hold
-        raise could_not_connect(*place, error) from error
-
-
-def _tunnel(sock: socket.socket, link: ConnectLink, place: Place, timeout: float) -> None:
-    """Let a proxy connect the socket to the origin, or raise why not."""
-    flush(sock, link, place, timeout, "handshake")
-    while (event := link.next_event()) is None:
-        read(sock, link)
-    if isinstance(event, LinkFailed):
-        raise event.error
+def _send_at_once(sock: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # a user's socket need not be TCP
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

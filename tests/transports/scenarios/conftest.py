@@ -54,8 +54,9 @@ class Options(Defaults, total=False):
     local_address: str | None
 
 
-Connect = Literal["theirs", "ours", "stuck"]
-"""How a client connects: by itself; by a function of ours, which notes what it is asked; by one that first hangs."""
+Connect = Literal["theirs", "ours", "stuck", "nonsense", "failing"]
+"""How a client connects: by itself; by a function of ours, which notes what it is asked; by one that first hangs;
+by one that answers with None; by one that raises `KeyError`."""
 
 
 class Client(ABC):
@@ -315,9 +316,11 @@ class Shell(ABC):
         self._clients.append(self._make(how, {**given, **options}))
         return self._clients[-1]
 
-    def _note(self, host: str, port: int) -> None:
+    def _note(self, host: str, port: int, how: Connect) -> None:
         self.asked.append((host, port))
         self.connecting.set()
+        if how == "failing":
+            raise KeyError(host)
 
     @abstractmethod
     def _make(self, how: Connect, options: Options) -> Client:
@@ -334,10 +337,12 @@ class BlockingShell(Shell):
 
     def _make(self, how: Connect, options: Options) -> Client:
         def ours(host: str, port: int) -> socket.socket:
-            self._note(host, port)
+            self._note(host, port, how)
+            if how == "nonsense":
+                return None  # type: ignore[return-value]  # pyright: ignore[reportReturnType]  # the mistake
             return socket.create_connection((host, port), WAIT)
 
-        return Direct(Cartesia(**options, connect=ours if how == "ours" else None))
+        return Direct(Cartesia(**options, connect=None if how == "theirs" else ours))
 
 
 class AwaitingShell(Shell):
@@ -362,9 +367,11 @@ class AsyncioShell(AwaitingShell):
 
     def _make(self, how: Connect, options: Options) -> Client:
         async def ours(host: str, port: int) -> socket.socket:
-            self._note(host, port)
+            self._note(host, port, how)
             if how == "stuck" and len(self.asked) == 1:
                 await asyncio.Event().wait()
+            if how == "nonsense":
+                return None  # type: ignore[return-value]  # pyright: ignore[reportReturnType]  # the mistake
             made = socket.create_connection((host, port), WAIT)  # on the loopback interface this does not wait
             made.settimeout(0)
             return made
@@ -377,9 +384,11 @@ class TrioShell(AwaitingShell):
 
     def _make(self, how: Connect, options: Options) -> Client:
         async def ours(host: str, port: int) -> trio.abc.Stream:
-            self._note(host, port)
+            self._note(host, port, how)
             if how == "stuck" and len(self.asked) == 1:
                 await trio.sleep_forever()
+            if how == "nonsense":
+                return None  # type: ignore[return-value]  # pyright: ignore[reportReturnType]  # the mistake
             return await trio.open_tcp_stream(host, port)
 
         return Driven(TrioCartesia(**options, connect=None if how == "theirs" else ours), self.loop)

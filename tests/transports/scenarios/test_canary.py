@@ -144,7 +144,8 @@ def test_the_proxy_fails(shell: Shell, net: Net, log: Records, answer: bytes) ->
     proxy = net.serve_clear(script)
     url = f"http://me:{ENCODED}@127.0.0.1:{proxy.port}"
     client = shell.client(net.serve(), api_key=KEY, proxy=url, max_retries=0)
-    assert_silent(fail(client, ConnectError), client.native, log.texts)
+    kind = ConnectError if net.secure or b"407" in answer else CartesiaError
+    assert_silent(fail(client, kind), client.native, log.texts)
 
 
 def test_the_proxy_is_not_there(shell: Shell, net: Net, log: Records) -> None:

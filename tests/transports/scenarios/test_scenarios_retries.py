@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cartesia_proto.call import Call
-from cartesia_proto.errors import ApiError, BadRequestError, ConnectError, ConnectionLost, RateLimitError, ServerError
+from cartesia_proto.errors import (
+    ApiError,
+    BadRequestError,
+    ConnectError,
+    ConnectionLost,
+    LocalProtocolError,
+    RateLimitError,
+    ServerError,
+)
 
 if TYPE_CHECKING:
     from tests.transports.conftest import Connection, Net
@@ -113,9 +121,9 @@ def test_nobody_listens(shell: Shell, net: Net) -> None:
 
 
 def test_a_name_that_is_none(shell: Shell) -> None:
-    """A name that cannot be looked up is a failure to connect (RFC 1035 section 2.3.4: a label has 63 characters)."""
-    with pytest.raises(ConnectError, match="xxx.invalid"):
-        shell.client(base_url=f"https://{'x' * 64}.invalid", max_retries=0).call(POST)
+    """A name that can be none is refused before anything is asked (RFC 1035 section 2.3.4: 63 characters a label)."""
+    with pytest.raises(LocalProtocolError, match="63 characters"):
+        shell.client(base_url=f"https://{'x' * 64}.invalid")
 
 
 @pytest.mark.parametrize("status", [307, 308])
