@@ -127,7 +127,7 @@ def _strict(value: object, kind: type[T]) -> T:
     return value
 
 
-def _integer(value: object, kind: type) -> int:
+def _integer(value: object, kind: type[int]) -> int:
     """JSON has one kind of number alone, so an integer may be written with a point (RFC 8259 section 6)."""
     return int(value) if isinstance(value, float) and value.is_integer() else _strict(value, kind)
 
@@ -194,7 +194,8 @@ def _array(item: object, made: "Converter") -> "Callable[[object, object], tuple
                 if len(broken) > most:
                     break
         if broken and (len(broken) > most or not fitting):
-            raise IterableValidationError("while structuring an array", broken, cast("type", kind))
+            found = "while structuring an array"
+            raise IterableValidationError(found, broken, cast("type", kind))  # pyright: ignore[reportCallIssue]  # it sees a base
         return tuple(fitting)
 
     return hook

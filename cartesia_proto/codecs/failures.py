@@ -110,6 +110,13 @@ def fragments(text: str) -> dict[str, JsonValue]:
     return found
 
 
+def broken_error(text: str) -> dict[str, JsonValue] | None:
+    """The fields of an error event whose JSON is broken; None of anything else that is no JSON."""
+    found = fragments(text)
+    kind = found.get("type", "error" if "error" in found else None)
+    return found if kind == "error" else None
+
+
 def _text(response: Response) -> str:
     data = response.body
     named = _CHARSET.search(response.headers.get("content-type") or "")
@@ -137,7 +144,8 @@ def _fields(body: JsonValue) -> dict[str, JsonValue]:
             within = (_fields(body.get(name)) for name in _WITHIN)
             plain = {name: _joined(value) for name, value in body.items()}
             own = {name: value for name, value in plain.items() if name == "status_code" or _string(plain, name)}
-            return {**next(filter(None, within), {}), **own}
+            inner: dict[str, JsonValue] = next((fields for fields in within if fields), {})
+            return {**inner, **own}
         case [dict() as first, *_]:
             return _fields(first)
         case _:

@@ -197,9 +197,9 @@ def _bounded(text: bytes, bound_depth: Callable[[bytes], bytes]) -> bytes:
     return text if openings <= MAX_DEPTH else bound_depth(text)
 
 
-def _refused(error: ValueError) -> RemoteProtocolError:
-    """Also of a JSONDecodeError or UnicodeError; the text itself is not repeated."""
-    return RemoteProtocolError(f"this is no acceptable JSON: {error}", path="$")
+def _refused(reason: str) -> RemoteProtocolError:
+    """Raised where the parser's error is no longer handled: that holds the whole text."""
+    return RemoteProtocolError(f"this is no acceptable JSON: {reason}", path="$")
 
 
 def loads(data: bytes | bytearray | memoryview | str) -> JsonValue:
@@ -211,8 +211,9 @@ def loads(data: bytes | bytearray | memoryview | str) -> JsonValue:
     try:
         text = data.encode() if isinstance(data, str) else bytes(data)
         return _parse(text if len(text) <= SHORT else _bounded(text, _check_depth))
-    except ValueError as error:
-        raise _refused(error) from None
+    except ValueError as error:  # also JSONDecodeError and UnicodeError
+        reason = str(error)
+    raise _refused(reason)
 
 
 def read_lenient(data: bytes | bytearray | memoryview | str) -> JsonValue:
@@ -232,8 +233,9 @@ def read_lenient(data: bytes | bytearray | memoryview | str) -> JsonValue:
             return _parse(text)
         value: JsonValue = _LENIENT.decode(text.decode("utf-8", "replace").removeprefix("\ufeff"))
         return _without_surrogates(value) if _SURROGATE_ESCAPE.search(text) else value
-    except ValueError as error:
-        raise _refused(error) from None
+    except ValueError as error:  # also JSONDecodeError and UnicodeError
+        reason = str(error)
+    raise _refused(reason)
 
 
 def _without_surrogates(value: JsonValue) -> JsonValue:

@@ -24,7 +24,7 @@ from cartesia_proto.codecs.events import (
     build_events,
     parse_events,
 )
-from cartesia_proto.codecs.failures import fragments
+from cartesia_proto.codecs.failures import broken_error, fragments
 from cartesia_proto.codecs.json import read_lenient
 from cartesia_proto.codecs.sse import ServerSentEvent, SSEDecoder
 from cartesia_proto.config import Limits
@@ -148,8 +148,8 @@ def _events(sent: ServerSentEvent) -> tuple[TTSEvent, ...]:
     try:
         return parse_events(sent.text)
     except RemoteProtocolError:
-        broken = fragments(sent.text)
-        if broken.get("type") == "error":
+        broken = broken_error(sent.text)
+        if broken is not None:
             return build_events(broken)
         if sent.event not in _NAMES:
             return (UnknownEvent(sent.event),)

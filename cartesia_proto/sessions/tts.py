@@ -17,7 +17,7 @@ from typing import Final, Unpack, final
 from cartesia_proto.codecs import json
 from cartesia_proto.codecs.chunks import ChunkReader
 from cartesia_proto.codecs.events import ErrorEvent, build_events
-from cartesia_proto.codecs.failures import MAX_FRAGMENTS, fragments
+from cartesia_proto.codecs.failures import MAX_FRAGMENTS, broken_error
 from cartesia_proto.config import Config
 from cartesia_proto.discretion import hide_secrets
 from cartesia_proto.errors import (
@@ -270,12 +270,14 @@ class TTSSession:
     def _receive_broken(self, message: bytes, reason: str, now: float) -> list[ContextEvent]:
         """Fail the context that a text which is no event is for, where that can be told; else all."""
         named = mentioned(message)
+        error = broken_error(message[:MAX_FRAGMENTS].decode("utf-8", "replace"))
         if named is None:
+            if error is not None:
+                return self._receive_unaddressed({**error, "context_id": None}, now)
             return self._fail_all(Input.ERROR, self._no_event(message, reason), now)
         context = self._addressee(named)
-        fields = fragments(message[:MAX_FRAGMENTS].decode("utf-8", "replace"))
-        if context is None or fields.get("type") == "error":
-            return self._deliver(context, fields, now)
+        if context is None or error is not None:
+            return self._deliver(context, error or {}, now)
         return context.fail(Input.ERROR, self._no_event(message, reason, "context"), now)
 
     def _addressee(self, id: JsonValue) -> TTSContext | None:

@@ -4,7 +4,14 @@ import json
 
 import pytest
 
-from cartesia_proto.codecs.failures import MAX_FRAGMENTS, MAX_MESSAGE, error_from_event, error_from_response, fragments
+from cartesia_proto.codecs.failures import (
+    MAX_FRAGMENTS,
+    MAX_MESSAGE,
+    broken_error,
+    error_from_event,
+    error_from_response,
+    fragments,
+)
 from cartesia_proto.errors import (
     ApiError,
     BadRequestError,
@@ -226,6 +233,14 @@ def test_fragments() -> None:
     assert fragments('\ufeff {"status_code":42,"status_code":4290,"status_code":429.5') == {}
     assert fragments('"message":"m"') == fragments("") == {}
     assert fragments('{"title":"' + "x" * MAX_FRAGMENTS + '","message":"m"') == {}
+
+
+def test_broken_errors() -> None:
+    """An event is one by its type, or by its ``error`` where it has none."""
+    assert broken_error('{"type":"error","status_code":400,') == {"type": "error", "status_code": 400}
+    assert broken_error('{"error":"T: m","x":') == {"error": "T: m"}
+    for other in ('{"type":"chunk","error":"m"', '{"message":"m"', '"error"', ""):
+        assert broken_error(other) is None
 
 
 @pytest.mark.parametrize(("status", "kind"), [(429.0, RateLimitError), ("400", BadRequestError)])

@@ -150,6 +150,7 @@ def test_read_lenient_refuses(codec: ModuleType, text: bytes) -> None:
     with pytest.raises(RemoteProtocolError, match="no acceptable JSON") as caught:
         codec.read_lenient(text)
     assert caught.value.path == "$"
+    assert caught.value.__context__ is None, "it would hold the whole text"
     assert caught.value.__cause__ is None
 
 

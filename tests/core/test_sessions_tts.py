@@ -340,6 +340,18 @@ def test_a_damaged_error(message: bytes) -> None:
     assert list(session.open_contexts) == [second]
 
 
+def test_a_damaged_error_for_all() -> None:
+    """Without an id it ends every open context, with what can be read of it."""
+    session = _session()
+    _speaking(session, "a", "b")
+    events = session.receive('{"error":"Too many: wait","status_code":429,"x":', 0.0)
+    assert [event.context_id for event in events] == ["a", "b"]
+    for event in events:
+        error = _failure(event)
+        assert isinstance(error, RateLimitError)
+        assert (error.title, error.message, error.scope) == ("Too many", "wait", "connection")
+
+
 # What ends everything.
 
 
