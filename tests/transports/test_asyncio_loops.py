@@ -109,7 +109,8 @@ def test_a_loop_without_tls(net: Net) -> None:
     """As above; the connection is closed."""
     server = net.serve([], [])
     assert "NotImplementedError" in refused(WithoutTLS, server.url, net.trust)
-    assert server.opened == 2
+    server.wait_until_opened(2)
+    server.wait_until_left()
 
 
 def test_threads_that_are_gone() -> None:

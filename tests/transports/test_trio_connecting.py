@@ -115,14 +115,14 @@ def in_a_nursery(first: Callable[[], Coroutine[object, Never, None]]) -> Connect
 def test_a_function_with_a_nursery(what: str) -> None:
     """Its failure is told as any, its cancellation and Ctrl-C are what they are."""
 
-    async def left(first: Callable[[], Coroutine[object, Never, None]]) -> BaseException | None:
+    async def left(first: Callable[[], Coroutine[object, Never, None]], seconds: float = WAIT) -> BaseException | None:
         async with AsyncCartesia(api_key="k", connect=in_a_nursery(first), proxy="", max_retries=0) as client:
-            return await left_by(client, what, 0.1)
+            return await left_by(client, what, seconds)
 
     async def main() -> None:
         with pytest.raises(ConnectError, match="no way"):
             await left(fail)
-        assert type(await left(trio.sleep_forever)) is trio.Cancelled
+        assert type(await left(trio.sleep_forever, 0.1)) is trio.Cancelled
         with pytest.raises(KeyboardInterrupt):
             await left(interrupt)
 
