@@ -141,10 +141,11 @@ def _fields(body: JsonValue) -> dict[str, JsonValue]:
     """The texts of an error and its status, wherever in its body they stand."""
     match body:
         case dict():
-            within = (_fields(body.get(name)) for name in _WITHIN)
+            inner: dict[str, JsonValue] = {}
+            for name in reversed(_WITHIN):
+                inner = _fields(body.get(name)) or inner
             plain = {name: _joined(value) for name, value in body.items()}
             own = {name: value for name, value in plain.items() if name == "status_code" or _string(plain, name)}
-            inner: dict[str, JsonValue] = next((fields for fields in within if fields), {})
             return {**inner, **own}
         case [dict() as first, *_]:
             return _fields(first)
