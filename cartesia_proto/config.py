@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from attrs import evolve, field, frozen
 
 from cartesia_proto.credentials import Credentials, choose_credentials
-from cartesia_proto.discretion import discreet, reprs_always
+from cartesia_proto.discretion import discreet, holds_secrets
 from cartesia_proto.errors import LocalProtocolError
 from cartesia_proto.hosts import host_of
 from cartesia_proto.http import Headers
@@ -186,7 +186,7 @@ def check_headers(headers: Mapping[str, str]) -> Headers:
     return checked
 
 
-@reprs_always
+@holds_secrets
 @frozen
 class Config:
     """What holds for every request of one client. Refuses pickling when it holds credentials.

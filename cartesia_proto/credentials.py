@@ -10,9 +10,9 @@ pickle or comparison message shows it.
 from collections.abc import Mapping
 from typing import Final, NoReturn, TypeAlias, final
 
-from attrs import frozen
+from attrs import field, frozen
 
-from cartesia_proto.discretion import REDACTED, discreet, reprs_always
+from cartesia_proto.discretion import REDACTED, discreet, holds_secrets
 from cartesia_proto.errors import LocalProtocolError
 
 BEARER_SINCE: Final = "2025-04-16"
@@ -79,8 +79,8 @@ def _token(value: "str | Secret") -> Secret:
 
 
 @final
-@reprs_always
-@frozen(init=False)
+@holds_secrets
+@frozen
 class ApiKey:
     """An API key, ``sk_car_…`` (protocol section 1.2).
 
@@ -89,11 +89,7 @@ class ApiKey:
             names the position, never the value.
     """
 
-    value: Secret
-
-    @discreet
-    def __init__(self, value: str | Secret) -> None:
-        object.__setattr__(self, "value", _api_key(value))  # it is frozen
+    value: Secret = field(converter=_api_key)
 
     def headers(self, version: str) -> tuple[tuple[str, Secret], ...]:
         """The header that carries the key under an API version: Bearer from 2025-04-16 on, `X-API-Key` before."""
@@ -103,8 +99,8 @@ class ApiKey:
 
 
 @final
-@reprs_always
-@frozen(init=False)
+@holds_secrets
+@frozen
 class AccessToken:
     """A short-lived token minted by ``POST /access-token`` (protocol section 1.3).
 
@@ -112,11 +108,7 @@ class AccessToken:
         LocalProtocolError: as `ApiKey`.
     """
 
-    value: Secret
-
-    @discreet
-    def __init__(self, value: str | Secret) -> None:
-        object.__setattr__(self, "value", _token(value))  # it is frozen
+    value: Secret = field(converter=_token)
 
     def headers(self, version: str) -> tuple[tuple[str, Secret], ...]:
         """The header that carries the token: Bearer under every version."""

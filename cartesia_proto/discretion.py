@@ -6,7 +6,7 @@ shows what the frames of this library hold. Therefore:
 * `hide_secrets` is the one function that hides secrets in a text, in each of their `spellings`.
 * A `Discreet` block rewrites every `CartesiaError` that leaves it, and clears the frames that the error passed.
 * `discreet` makes a function that is given secrets leave none in the frames of what it raises.
-* `Unshown` bytes show nothing, whoever asks, and `reprs_always` classes always have a repr.
+* `Unshown` bytes show nothing, whoever asks. `holds_secrets` classes always have a repr and a discreet constructor.
 
 It must not know which texts are secret: requests and sessions do.
 """
@@ -159,8 +159,8 @@ def discreet(function: Callable[P, T]) -> Callable[P, T]:
     return call
 
 
-def reprs_always(kind: type[T]) -> type[T]:
-    """The class, whose instances have a repr also where their constructor refused its arguments half-way."""
+def holds_secrets(kind: type[T]) -> type[T]:
+    """The class, whose constructor is `discreet`, and whose instances have a repr also where it has refused them."""
     shown = kind.__repr__
 
     @wraps(shown)
@@ -171,4 +171,5 @@ def reprs_always(kind: type[T]) -> type[T]:
             return f"<{kind.__name__}, never made>"
 
     kind.__repr__ = __repr__  # type: ignore[method-assign,assignment]  # to a checker it is another method
+    kind.__init__ = discreet(kind.__init__)  # type: ignore[method-assign]  # as above
     return kind

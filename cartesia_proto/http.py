@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 from attrs import Factory, evolve, field, frozen
 
 from cartesia_proto.credentials import Secret
-from cartesia_proto.discretion import REDACTED, discreet, hide_secrets, reprs_always, words_of
+from cartesia_proto.discretion import REDACTED, discreet, hide_secrets, holds_secrets, words_of
 from cartesia_proto.errors import JsonValue, LocalProtocolError
 from cartesia_proto.hosts import host_of
 
@@ -59,7 +59,7 @@ def _header(name: str, value: str | Secret) -> tuple[str, str | Secret]:
 
 
 @final
-@reprs_always
+@holds_secrets
 class Headers:
     """An immutable list of header fields, looked up without regard to case.
 
@@ -74,7 +74,6 @@ class Headers:
     __slots__ = ("_fields",)
     _fields: tuple[tuple[str, str | Secret], ...]
 
-    @discreet
     def __init__(self, fields: Iterable[tuple[str, str | Secret]] = ()) -> None:
         checked = [_header(name, value) for name, value in fields]  # no generator: see `discretion.forget_locals`
         self._fields = tuple(checked)
@@ -234,7 +233,7 @@ def _no_userinfo(_: object, __: object, url: str) -> None:
         raise LocalProtocolError("the URL carries a user name or password: leave them out")
 
 
-@reprs_always
+@holds_secrets
 @frozen
 class Request:
     """What a transport sends: absolute, signed, ready. It refuses pickling when it holds a credential.

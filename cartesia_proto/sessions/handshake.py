@@ -12,6 +12,7 @@ from attrs import field, frozen
 
 from cartesia_proto.config import Config
 from cartesia_proto.credentials import AccessToken, ApiKey
+from cartesia_proto.discretion import discreet
 from cartesia_proto.errors import LocalProtocolError, RemoteProtocolError
 from cartesia_proto.flow import Operation, asking
 from cartesia_proto.http import Headers, Request, Response, UnsignedRequest, encode_query, redact_url
@@ -56,6 +57,7 @@ def _no_chance() -> float:
     raise AssertionError("a request without a form needs no randomness")
 
 
+@discreet
 def websocket_request(config: Config, credentials: CredentialsIn = "headers") -> WebSocketRequest:
     """The request that opens the WebSocket.
 

@@ -19,7 +19,7 @@ from cartesia_proto.codecs.chunks import ChunkReader
 from cartesia_proto.codecs.events import ErrorEvent, build_events
 from cartesia_proto.codecs.failures import MAX_FRAGMENTS, broken_error
 from cartesia_proto.config import Config
-from cartesia_proto.discretion import hide_secrets
+from cartesia_proto.discretion import discreet, hide_secrets
 from cartesia_proto.errors import (
     ApiError,
     CartesiaError,
@@ -92,6 +92,7 @@ class TTSSession:
         """How the connection ended, None while it stands."""
         return self._lost
 
+    @discreet  # who takes `credentials` for the place of their own is not shown with them
     def handshake(self, credentials: CredentialsIn = "headers") -> WebSocketRequest:
         """The request that opens the WebSocket, for any library or browser.
 

@@ -17,7 +17,7 @@ from attrs import frozen
 
 from cartesia_proto.codecs.json import encode_base64
 from cartesia_proto.credentials import Secret
-from cartesia_proto.discretion import discreet, reprs_always
+from cartesia_proto.discretion import discreet, holds_secrets
 from cartesia_proto.errors import RETRYABLE_STATUSES, ConnectError, LocalProtocolError
 from cartesia_proto.flow import Attempt
 from cartesia_proto.hosts import bracketed, host_of, read_address, read_host
@@ -35,7 +35,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")  # RFC 7617 section 2
 
 
 @final
-@reprs_always
+@holds_secrets
 @frozen
 class Proxy:
     """An HTTP proxy that is spoken to in clear; with a user and password it refuses pickling.

@@ -3,6 +3,7 @@
 import base64
 import traceback
 from collections.abc import Callable, Coroutine, Generator
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -25,6 +26,9 @@ from cartesia_proto.discretion import (
 from cartesia_proto.errors import CartesiaError, LocalProtocolError, RemoteProtocolError
 from cartesia_proto.http import Headers, Request, Response
 from cartesia_proto.prepare import freeze_options
+from cartesia_proto.sessions.handshake import CredentialsIn, websocket_request
+from cartesia_proto.sessions.tts import TTSSession
+from cartesia_proto.testing import half
 from cartesia_proto.wire.proxy import Proxy, choose_proxy
 
 KEY = "sk_car_C4n4ry/'\"\\Key"
@@ -178,6 +182,11 @@ REFUSALS: list[Callable[[], object]] = [
     lambda: freeze_options({"additional_headers": {"Cookie": "C4n4ry\n"}}),
     lambda: choose_proxy("http://me:C4n4ry@h:x", "http://h", {"http_proxy": "C4n4ry"}),
     lambda: Proxy.from_url("http://me:C4n4ry@h:x"),
+    lambda: Config(base_url="http://me:C4n4ry@h"),
+    lambda: Config(base_url="C4n4ry://h"),
+    lambda: Request("GET", "http://me:C4n4ry@h/", Headers()),
+    lambda: TTSSession(Config(credentials=ApiKey("key")), half).handshake(cast("CredentialsIn", "C4n4ry")),
+    lambda: websocket_request(Config(credentials=ApiKey("key")), cast("CredentialsIn", "C4n4ry")),
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import pickle
 import traceback
@@ -137,6 +138,40 @@ def test_a_peer_that_repeats_the_key(shell: Shell, net: Net, how: str, answer: b
     with pytest.raises(CartesiaError) as caught:
         ask(client, how)
     assert_silent(caught.value)
+
+
+PASSWORD = "C4n4ry:pass word/%"
+BASIC = base64.b64encode(f"me:{PASSWORD}".encode()).decode()
+SPELT = f"{PASSWORD} {quote(PASSWORD)} {BASIC} {json.dumps(PASSWORD)} me:{quote(PASSWORD, safe='')}"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        reply(f"407 {SPELT}", f"Proxy-Authenticate: {SPELT}", body=SPELT),
+        reply("502 No", "Content-Type: text/html", body=f"<html><title>{SPELT}</title></html>"),
+        reply("403 No", JSON, body=json.dumps({"title": PASSWORD, "message": SPELT, BASIC: [SPELT]})),
+        reply("200 OK", f"Content-Encoding: {BASIC}"),
+        reply("200 OK", f"Content-Type: text/{BASIC}"),
+        reply("200 OK", JSON, body=json.dumps({"id": {BASIC: PASSWORD}})),
+        reply("307 Away", f"Location: https://me:{quote(PASSWORD)}@else.test/?q={BASIC}"),
+        f"HTTP/1.1 {BASIC}\r\n{PASSWORD}\r\n\r\n".encode(),
+    ],
+)
+@pytest.mark.parametrize("how", ["value", "events"])
+def test_a_proxy_that_repeats_its_password(shell: Shell, net: Net, how: str, answer: bytes) -> None:
+    """Asked for the resource itself, or to connect."""
+
+    def script(connection: Connection) -> None:
+        connection.answer(answer)
+        connection.close()
+
+    proxy = f"http://me:{quote(PASSWORD, safe='')}@127.0.0.1:{net.serve_clear(script).port}"
+    client = shell.client(net.serve(), api_key="sk_car_other", proxy=proxy, max_retries=0)
+    with pytest.raises(CartesiaError) as caught:
+        ask(client, how)
+    assert_silent(caught.value)
+    assert not [text for text in (*frames(caught.value), str(caught.value)) if BASIC in text]
 
 
 def stay_silent(connection: Connection) -> None:
