@@ -14,7 +14,7 @@ from cartesia_proto.codecs.events import SpeechEvent
 from cartesia_proto.config import Config
 from cartesia_proto.contexts import Alone, ConversationContext
 from cartesia_proto.conversation import TTSConversation
-from cartesia_proto.lines import Check, Line, Lines, Multiplexer, Ready, Saying, Step, close_all, in_steps
+from cartesia_proto.lines import Check, Lines, Multiplexer, Ready, Saying, Step, close_all, in_steps
 from cartesia_proto.sessions.settings import ContextSettings
 from cartesia_proto.speech import GenerationConfig
 
@@ -52,6 +52,7 @@ class AsyncTTSWebSocketContext(ConversationContext, AbstractAsyncContextManager[
     ) -> None:
         super().__init__(config, random, settings, transcript)
         self._lines = lines
+        self._multiplexer = lines.last  # what it is on, or would be opened on
         self._pieces: list[bytes] = []
 
     def push(
@@ -199,15 +200,6 @@ class AsyncTTSWebSocketContext(ConversationContext, AbstractAsyncContextManager[
 
     # Which multiplexer.
 
-    @property
-    def _line(self) -> Line:
-        """The one that it is on, or that is the last one. Never raises."""
-        return self._lines.of(self._conversation)
-
-    @property
-    def _multiplexer(self) -> Multiplexer:
-        return self._line.multiplexer
-
     def _say_on_a_line(self, ready: Ready, say: Saying, check: Check) -> Coroutine[object, Never, None]:
         """Say something where the context is; open it, if it is nowhere yet, where that can be."""
         if self._conversation is not None:
@@ -220,15 +212,21 @@ class AsyncTTSWebSocketContext(ConversationContext, AbstractAsyncContextManager[
 
     def _try_line(self, ready: Ready, say: Saying, check: Check) -> Generator[Any, Any, bool]:
         """Say something on one line; False where it turned out that it is for another."""
-        line = self._lines.current() if self._conversation is None else self._line
+        line = self._lines.current() if self._conversation is None else None
+        multiplexer = self._multiplexer if line is None else line.multiplexer
+        self._multiplexer = multiplexer
         here = True
 
         def say_here(conversation: TTSConversation, now: float) -> bool:
             nonlocal here
-            here = self._line is line if self._conversation is not None else self._lines.takes(line, conversation)
+            if self._conversation is None and line is not None:
+                here = self._lines.takes(line, conversation)
+                self._multiplexer = multiplexer
+            else:  # another verb has opened it meanwhile
+                here = self._multiplexer is multiplexer
             return here and say(conversation, now)
 
-        yield from line.multiplexer.say(self.id, ready, say_here, lambda: check() if here else None).__await__()
+        yield from multiplexer.say(self.id, ready, say_here, lambda: check() if here else None).__await__()
         return here
 
     def _event(self) -> SpeechEvent | None:
@@ -343,7 +341,7 @@ class AsyncTTSWebSocket(AbstractAsyncContextManager["AsyncTTSWebSocket"]):
         self,
     ) -> Coroutine[object, Never, Self]:
         """The WebSocket itself; nothing is sent."""
-        return _answer(self, self._lines.of(None).multiplexer)
+        return _answer(self, self._lines.last)
 
     def __aexit__(  # pyright: ignore[reportIncompatibleMethodOverride]  # as above
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /

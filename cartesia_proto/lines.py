@@ -116,10 +116,10 @@ class Lines:
             self._lines = [*(earlier for earlier in self._lines if earlier.retired), line]
         return self._lines[-1]
 
-    def of(self, conversation: TTSConversation | None) -> Line:
-        """The one that a conversation is on; the last one for None, and for a conversation that is over."""
-        found = (line for line in self._lines if line.conversation is conversation)
-        return self._lines[-1] if conversation is None else next(found, self._lines[-1])
+    @property
+    def last(self) -> Multiplexer:
+        """The multiplexer that was needed last; asking makes none."""
+        return self._lines[-1].multiplexer
 
     def takes(self, line: Line, conversation: TTSConversation) -> bool:
         """Whether a new context may be opened on a conversation of a line."""

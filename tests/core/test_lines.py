@@ -111,10 +111,10 @@ def test_the_only_line() -> None:
     assert not line.retired
     good, bad = conversation(stalled=False), conversation(stalled=True)
     assert lines.takes(line, good)
-    assert lines.of(good) is lines.of(None) is lines.of(bad) is lines.current() is line
+    assert lines.current() is line
     assert not lines.takes(line, bad)
     assert line.retired
-    assert lines.of(None) is line
+    assert lines.last is only
 
 
 def test_another_line() -> None:
@@ -126,13 +126,12 @@ def test_another_line() -> None:
     lines.takes(earlier, first)
     second = lines.current()
     assert second.multiplexer is made[0]
-    assert lines.of(first) is earlier
-    assert lines.of(None) is second
+    assert lines.current() is second
+    assert lines.last is made[0]
     first.close(103.0)
     assert not earlier.retired
     lines.takes(second, conversation(stalled=True))
     assert lines.current().multiplexer is made[1]
-    assert lines.of(first) is lines.current()
     assert lines.close() == [made[1], made[0]]
 
 

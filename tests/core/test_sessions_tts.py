@@ -407,7 +407,8 @@ def test_contexts_share_what_an_error_holds() -> None:
     """Its body is cleaned of secrets once, and kept once."""
     session = TTSSession(Config(credentials=ApiKey("sk_car_canary42")), half)
     _speaking(session, *(str(number) for number in range(40)))
-    message = _frame(type="error", title="no sk_car_canary42", detail=["sk_car_canary42", "word"] * 20_000)
+    words: list[JsonValue] = ["sk_car_canary42", "word"]
+    message = _frame(type="error", title="no sk_car_canary42", detail=words * 20_000)
     tracemalloc.start()
     try:
         events = session.receive(message, 0.0)

@@ -154,6 +154,7 @@ def test_who_speaks_is_told_what_who_reads_is(
         raised = told(context)
         ended = reader.result()
         assert isinstance(context.terminal, Failed)
+        assert ended.error is not None
         assert ended.error is context.terminal.error
         for error in raised:
             assert error.__cause__ is ended.error
