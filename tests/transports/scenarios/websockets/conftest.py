@@ -31,6 +31,10 @@ from typing import (
 import pytest
 from attrs import frozen
 
+import cartesia_asyncio.multiplexer
+import cartesia_trio.multiplexer
+import cartesia_trio.sender
+from cartesia_proto import traffic
 from cartesia_proto.audio.formats import RawFormat
 from cartesia_proto.codecs.json import encode_base64
 from cartesia_proto.config import Limits
@@ -387,8 +391,10 @@ class Stage:
 
 
 @pytest.fixture
-def stage(shell: Shell, net: Net) -> Stage:
-    """Each shell in turn, and a scripted peer."""
+def stage(shell: Shell, net: Net, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    """Each shell in turn, and a scripted peer, whose goodbye is waited for as long as anything here."""
+    for module in (traffic, cartesia_asyncio.multiplexer, cartesia_trio.multiplexer, cartesia_trio.sender):
+        monkeypatch.setattr(module, "CLOSING_SECONDS", WAIT)
     return Stage(shell, net)
 
 
