@@ -257,9 +257,13 @@ class Secure(_Step):
     protocol: str | None = field(default=None, init=False)
 
     def meaning(self, error: Exception) -> ConnectError | TimeoutError:
-        """As of every step; a server that speaks none of the protocols offered will not do so the next time."""
+        """As of every step; a server that speaks none of the protocols offered will not do so the next time.
+
+        Nor will a context be another one that TLS refuses by itself, with an error that has no number.
+        """
         meaning = _Step.meaning(self, error)
-        if "NO_APPLICATION_PROTOCOL" in str(getattr(error, "reason", "")):
+        unusable = type(error).__module__ == "ssl" and isinstance(error, OSError) and error.errno is None
+        if unusable or "NO_APPLICATION_PROTOCOL" in str(getattr(error, "reason", "")):
             meaning.retryable = False
         return meaning
 

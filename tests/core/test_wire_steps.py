@@ -251,6 +251,14 @@ def test_a_server_that_speaks_none_of_the_protocols() -> None:
     assert not error.retryable
 
 
+def test_a_context_of_another_kind() -> None:
+    """TLS refuses it by itself, as one for servers."""
+    kind = type("SSLError", (OSError,), {"__module__": "ssl"})
+    error = failing(only(steps.Secure), kind("Cannot create a client socket with a PROTOCOL_TLS_SERVER context"))
+    assert isinstance(error, ConnectError)
+    assert not error.retryable
+
+
 def test_a_function_of_the_users_that_fails() -> None:
     """The system's errors are as ever, and the library's own pass."""
     own = only(steps.Own, connect=lambda *_: None)

@@ -19,6 +19,7 @@ from tests.conftest import WAIT
 
 if TYPE_CHECKING:
     import ssl
+    from pathlib import Path
 
     from tests.transports.conftest import Net
 
@@ -113,17 +114,34 @@ def test_a_loop_without_tls(net: Net) -> None:
     server.wait_until_left()
 
 
+def without_threads() -> asyncio.AbstractEventLoop:
+    """A loop at the end of its program."""
+    made, executor = asyncio.SelectorEventLoop(), ThreadPoolExecutor(1)
+    made.set_default_executor(executor)
+    executor.shutdown()
+    return made
+
+
 def test_threads_that_are_gone() -> None:
     """A look-up needs one: at the end of a program there is none any more."""
+    assert "cannot schedule new futures after shutdown" in refused(without_threads, "http://voice.test")
 
-    def loop() -> asyncio.AbstractEventLoop:
-        made, executor = asyncio.SelectorEventLoop(), ThreadPoolExecutor(1)
-        made.set_default_executor(executor)
-        executor.shutdown()
-        return made
 
-    assert "cannot schedule new futures after shutdown" in refused(loop, "http://voice.test")
-    assert "cannot schedule new futures after shutdown" in refused(loop, "https://127.0.0.1:1")
+@pytest.mark.parametrize("net", ["tls"], indirect=True)
+def test_what_needs_no_threads(net: Net, tmp_path: Path) -> None:
+    """Files are read, and TLS contexts made, without."""
+    (tmp_path / "clip.wav").write_bytes(b"RIFF")
+    server = net.serve([net.response(200, b'{"id": "v", "name": "Ada"}')], [])
+
+    async def main() -> str:
+        async with AsyncCartesia(api_key="k", base_url=server.url, proxy="", ssl_context=net.trust) as client:
+            voice = await client.voices.clone(clip=tmp_path / "clip.wav", name="Ada", language="en")
+        async with AsyncCartesia(api_key="k", base_url=server.url, proxy="", max_retries=0) as stranger:
+            with pytest.raises(ConnectError, match="(?i)certificate"):
+                await stranger.call(GET)
+        return voice.name
+
+    assert run(without_threads, main) == "Ada"
 
 
 def test_timers_that_do_not_know_when_they_are_due() -> None:

@@ -8,8 +8,9 @@ import asyncio
 import math
 import socket
 import ssl
+from collections.abc import Callable
 from functools import partial
-from typing import assert_never, final
+from typing import TypeVar, assert_never, final
 
 from attrs import define, field
 
@@ -22,6 +23,8 @@ from cartesia_proto.http import Request
 from cartesia_proto.wire import steps
 from cartesia_proto.wire.pool import Pool
 from cartesia_proto.wire.proxy import Proxy
+
+T = TypeVar("T")
 
 Origin = tuple[str, str, int]
 """Scheme, host and port; what idle connections are told apart by, as one client has one proxy."""
@@ -92,7 +95,7 @@ class Network:
             case steps.Prepare():
                 async with self._making:  # once for all tasks
                     make = partial(steps.own_context, ssl.create_default_context)
-                    step.context = self.ssl_context = self.ssl_context or await asyncio.to_thread(make)
+                    step.context = self.ssl_context = self.ssl_context or await in_thread(make)
             case steps.LookUp(host=host, port=port):
                 step.found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
             case steps.Dial(race=race):
@@ -153,3 +156,11 @@ class Network:
     async def _adopt(self, connection: Connection, sock: socket.socket) -> None:
         await connection.adopt(sock)
         self._open.add(connection)
+
+
+async def in_thread(work: Callable[[], T]) -> T:
+    """Do work of the kind that waits for a disk: in another thread, or here where threads are gone, at the very end."""
+    try:
+        return await asyncio.to_thread(work)
+    except RuntimeError:  # an executor that was shut down says so before it begins
+        return work()

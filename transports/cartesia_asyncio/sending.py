@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from typing import BinaryIO, TypeVar, final
 
 from cartesia_asyncio.connection import Connection
-from cartesia_asyncio.network import Network
+from cartesia_asyncio.network import Network, in_thread
 from cartesia_proto.errors import TransportError
 from cartesia_proto.flow import Attempt, Failure, Operation, Outcome
 from cartesia_proto.wire.exchange import Exchange, files_to_open
@@ -75,7 +75,7 @@ class Line:
     async def _send(self, files: Sequence[Recording]) -> None:
         """Send the request, as far as the peer takes it: it may have answered and closed before the end."""
         for piece in self.exchange.begin(files, asyncio.get_running_loop().time()):
-            self.exchange.link.send_body(piece if isinstance(piece, bytes) else await asyncio.to_thread(piece.read))
+            self.exchange.link.send_body(piece if isinstance(piece, bytes) else await in_thread(piece.read))
             if not await self._flush():
                 return
         self.exchange.link.end_request()
@@ -102,7 +102,7 @@ async def run(network: Network, operation: Operation[T]) -> tuple[T, Line | None
             step = operation.start()
             files = [stack.enter_context(Recording(part, _open)) for part in files_to_open(step)]
             for file in files:
-                await asyncio.to_thread(file.open)
+                await in_thread(file.open)
             while isinstance(step, Attempt):
                 await asyncio.sleep(step.delay)
                 outcome, line = await _attempt(network, step, files)

@@ -44,13 +44,14 @@ class AsyncCartesia(AwaitingClient):
         api_key, token: at most one of them; by default `CARTESIA_API_KEY` of the environment.
         base_url: by default `CARTESIA_BASE_URL` of the environment, else the vendor's.
         version: the API version, ``YYYY-MM-DD``.
-        timeout: seconds for each single connect, handshake, write and read, never for a whole answer; ``math.inf``
-            waits for ever.
+        timeout: seconds for each single connect (to all addresses of a name together), handshake, write and read,
+            never for a whole answer; ``math.inf`` waits for ever.
         max_retries: attempts after the first.
         headers: sent with every request.
-        ssl_context: what encrypts connections; by default one that verifies, made at the first encrypted connection.
+        ssl_context: what encrypts connections; by default one that verifies, made in another thread at the first
+            encrypted connection. One that offers ``h2`` by ALPN is of no use: HTTP/1.1 is spoken.
         proxy: ``http://user:password@host:port``; by default what the environment's proxy variables name; an empty
-            string for none.
+            string for none. It is asked for what is not encrypted itself, and for tunnels to all else.
         local_address: the address connections leave from.
         connect: called with host and port for every new connection; answers with an unencrypted `trio.abc.Stream`.
             Excludes `local_address`.

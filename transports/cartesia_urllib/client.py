@@ -39,11 +39,14 @@ class Cartesia(BlockingClient):
         token: a short-lived access token in place of a key.
         base_url: by default `CARTESIA_BASE_URL`, else the vendor's.
         version: the API version, ``YYYY-MM-DD``.
-        timeout: seconds for each single connect, handshake, write and read; ``math.inf`` waits for ever. Default 60.
+        timeout: seconds for each single connect (to all addresses of a name together), handshake, write and read;
+            ``math.inf`` waits for ever. Default 60.
         max_retries: attempts after the first. Default 2.
         headers: sent with every request.
-        ssl_context: by default one that verifies, made when it is first needed.
-        proxy: ``http://user:password@host:port``; None takes the environment's, an empty string none at all.
+        ssl_context: by default one that verifies, made when it is first needed. One that offers ``h2`` by ALPN is of no
+            use: HTTP/1.1 is spoken.
+        proxy: ``http://user:password@host:port``; None takes the environment's, an empty string none at all. It is
+            asked for what is not encrypted itself, and for tunnels to all else.
         local_address: the address to connect from.
         connect: makes the unencrypted connection to a host and port (those of the proxy, if there is one) in place of
             `socket.create_connection`; called for every new connection.
