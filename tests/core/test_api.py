@@ -80,9 +80,11 @@ def test_status() -> None:
     assert Client(b'{"ok":true,"version":"2026-08-14"}').status() == Status(ok=True, version="2026-08-14")
     old = Client(b'{"version":"0.1","status":"up","region":"x"}').status()
     assert (old.status, old["version"], old["region"], old.ok) == ("up", "0.1", "x", None)
+    odd = Client(b'{"ok":"yes"}').status()
+    assert (odd.ok, odd["ok"]) == (None, "yes")
     with pytest.raises(RemoteProtocolError) as caught:
-        Client(b'{"ok":"yes"}').status()
-    assert caught.value.path == "$.ok"
+        Client(b"[true]").status()
+    assert caught.value.path == "$"
 
 
 def test_status_is_an_endpoint() -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 CLEAR_ONLY = pytest.mark.parametrize("net", ["clear"], indirect=True)
 
-SHORT = 0.6
+SHORT = 1.0
 """A timeout in seconds that is waited out, but not for a connection, nor for what the peer says at once."""
 
 
