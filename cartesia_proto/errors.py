@@ -19,7 +19,7 @@ The exceptions are written by hand: generated ones print their fields instead of
 
 import builtins
 from collections.abc import Callable
-from typing import Final, Literal, Self, TypeAlias, TypeVar
+from typing import Final, Literal, Self, TypeAlias, TypeVar, cast
 
 Scope: TypeAlias = Literal["request", "context", "connection"]
 """How far a failure reaches: one request, one context of a WebSocket, or everything on the connection."""
@@ -60,9 +60,11 @@ class CartesiaError(Exception):
         safe.rewrite(rewrite)
         return safe
 
-    def __reduce__(self) -> tuple[Callable[..., Self], tuple[object, ...], dict[str, object]]:
+    def __reduce__(self) -> tuple[Callable[..., "CartesiaError"], tuple[object, ...], dict[str, object]]:
         """Rebuild of arguments and attributes, of which notes are one; each copy has a list of notes of its own."""
-        attributes = {name: [*value] if name == "__notes__" else value for name, value in vars(self).items()}
+        attributes: dict[str, object] = {
+            name: [*value] if name == "__notes__" else value for name, value in vars(self).items()
+        }
         return _rebuilt, (type(self), self.args), attributes
 
 
@@ -201,9 +203,10 @@ def _rewritten(value: object, rewrite: Callable[[str], str]) -> object:
         case str():
             return rewrite(value)
         case list():
-            return [_rewritten(item, rewrite) for item in value]
+            return [_rewritten(item, rewrite) for item in cast("list[object]", value)]
         case dict():
-            return {rewrite(name): _rewritten(item, rewrite) for name, item in value.items()}
+            members = cast("dict[str, object]", value).items()
+            return {rewrite(name): _rewritten(item, rewrite) for name, item in members}
         case _:
             return value
 
