@@ -27,6 +27,7 @@ from cartesia_proto.sessions.events import (
 from cartesia_proto.sessions.settings import ContextSettings
 from cartesia_proto.sessions.states import State
 from cartesia_proto.sessions.tts import TTSSession
+from cartesia_proto.wire.forks import FORKS
 
 
 class ConversationContext:
@@ -59,7 +60,7 @@ class ConversationContext:
             self._context.check(transcript)
         self._conversation: TTSConversation | None = None
         self._transcript = transcript
-        self._alone = Alone(self._context.id)
+        self._alone = FORKS.watch(Alone(self._context.id), Alone.__exit__)
         self._taken: deque[SpeechEvent] = deque()  # from the conversation, at once, but not yet by the reader
         self._coming: deque[ContextEvent] = deque()  # the same one; where an interruption struck, the next one already
         self._heard_out = False  # nothing but what was taken is to be heard: it is at its end, or the reader has left
@@ -288,7 +289,7 @@ class Alone:
         conversation: the one that the context is on, so that what is read comes on; None before it is on one.
     """
 
-    __slots__ = ("_id", "conversation", "taken")
+    __slots__ = ("__weakref__", "_id", "conversation", "taken")
 
     def __init__(self, id: str) -> None:
         self.taken: bool = False

@@ -26,6 +26,7 @@ from cartesia_proto.sessions.settings import ContextSettings
 from cartesia_proto.sessions.states import State
 from cartesia_proto.sessions.tts import TTSSession
 from cartesia_proto.speech import GenerationConfig
+from cartesia_proto.wire.forks import INHERITED
 from cartesia_proto.wire.frames import BinaryMessage, Place, TextMessage
 from cartesia_proto.wire.websocket import Accepted, ClientWebSocketLink, Rejected
 from cartesia_proto.wire.websocket_link import Closed
@@ -305,6 +306,12 @@ class TTSConversation:
         if self.link.state == "open":
             self.link.close(NORMAL_CLOSURE, "", now)
         self._file(self.session.connection_lost(NORMAL_CLOSURE, "closed by this side", now))
+        return self._drain(now)
+
+    def disown(self, now: float) -> set[str]:
+        """Lose the connection without a byte, in a child process: it is its parent's. Every open context has failed."""
+        self._file(self.session.connection_lost(None, INHERITED, now))
+        self.link.send_failed()
         return self._drain(now)
 
     def _drain(self, now: float) -> set[str]:

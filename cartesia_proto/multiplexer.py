@@ -125,16 +125,24 @@ class Multiplexer:
     ) -> None:
         self._config = config
         self._random = random
-        self._turns = turns(self._mend)
+        self._make_turns = turns
         self._make_waiters = waiters
-        self._waiters = waiters()  # for a connection
         self._make_dial = dial
         self._clock = clock
-        self._dial: Dial | None = None  # the last one
+        self.begin_anew()
         self._pump: Pump | None = None  # of the last connection
         self._retired: list[Pump] = []  # of earlier ones whose contexts go on
         self._failure: CartesiaError | None = None  # of the last try that failed
         self._closed = False
+
+    def begin_anew(self) -> None:
+        """Nobody waits and nobody dials: so at first, and in a child process, where those are not who did.
+
+        A connection lets go by itself, and the next user then finds it lost.
+        """
+        self._turns = self._make_turns(self._mend)
+        self._waiters = self._make_waiters()  # for a connection
+        self._dial: Dial | None = None  # the last one
 
     def begin(self, link: ClientWebSocketLink, inbox_limit: int) -> Traffic:
         """The books of a connection just made, on which nobody has said anything; may be called in any thread."""

@@ -116,6 +116,12 @@ class Traffic:
         self.fail(now)
         self.waiters.call_anew()
 
+    def disown(self, now: float) -> None:
+        """Lose it without a word, in a child process: nobody of those who wait is there."""
+        self.unsent.clear()
+        self._write_due = math.inf
+        self.conversation.disown(now)
+
     # Time.
 
     def due(self) -> float:

@@ -25,6 +25,9 @@ servers and balancers grant (nginx ``keepalive_timeout`` 75, AWS load balancers 
 often a connection that a NAT forgot is met; a server that grants less (Apache and Node.js: 5) is what `replace_stale`
 is for."""
 
+_RECORD_HEAD: Final = 5
+"""Bytes before a TLS record's content: type, version, and in the last two the length (RFC 8446 section 5.1)."""
+
 KeyT = TypeVar("KeyT", bound=Hashable)
 """What tells connections apart: for the shells, a request's origin and the proxy it goes through."""
 
@@ -95,6 +98,18 @@ class Pool(Generic[KeyT, ConnectionT]):
     def _remove(self, gone: list[_Idle[KeyT, ConnectionT]]) -> tuple[ConnectionT, ...]:
         self._idle = [idle for idle in self._idle if not any(idle is one for one in gone)]
         return tuple(idle.connection for idle in gone)
+
+
+def whole_records(data: bytes) -> bool:
+    """Whether TLS has taken all of these bytes of an idle connection once it was read: they are whole records.
+
+    Such may be session tickets, which are TLS's own business (RFC 8446 section 4.6.1) and come to nothing when they are
+    read. The beginning of a record must not be read: TLS would hold it unseen, and its rest would answer a request.
+    """
+    end = 0
+    while end + _RECORD_HEAD <= len(data):
+        end += _RECORD_HEAD + int.from_bytes(data[end + 3 : end + _RECORD_HEAD])
+    return end == len(data) > 0
 
 
 def replace_stale(*, reused: bool, response_started: bool, replaced_already: bool, error: CartesiaError) -> bool:

@@ -28,6 +28,7 @@ from cartesia_proto.sessions.states import State
 from cartesia_proto.sessions.tts import RETIRED_IDS, TTSSession
 from cartesia_proto.speech import VoiceLike
 from cartesia_proto.testing import half
+from cartesia_proto.wire.forks import INHERITED
 from cartesia_proto.wire.frames import TextMessage
 from cartesia_proto.wire.http1 import RequestHead, ServerLink
 from cartesia_proto.wire.link import BUSY
@@ -686,3 +687,20 @@ def test_very_much_in_one_breath_with_the_handshake() -> None:
     conversation = TTSConversation(Config(), half, link)
     assert conversation.received(0, 100.0) == set()
     assert (conversation.over, conversation.unread) == (False, False)
+
+
+def test_disowned_in_a_child_process() -> None:
+    """Not a byte is sent, also not one that was queued; every open context has failed, and what had come stays."""
+    talk = Talk()
+    (context,) = talk.begin("a")
+    talk.said(_chunk("a"))
+    talk.conversation.flush(context, 101.0)
+    assert talk.conversation.disown(102.0) == {"a"}
+    assert talk.conversation.over
+    assert talk.conversation.link.data_to_send() == b""
+    audio, end = talk.conversation.take_all(context)
+    assert audio == _audio("a")
+    assert isinstance(end, Failed)
+    assert isinstance(end.error, ConnectionLost)
+    assert INHERITED in str(end.error)
+    assert talk.conversation.disown(103.0) == set()

@@ -598,3 +598,18 @@ def test_an_interruption_before_a_connection_was_taken_over() -> None:
     with pytest.raises(StopIteration):
         next(dialler)
     assert len(stage.dials) == 2
+
+
+def test_begun_anew_in_a_child_process() -> None:
+    """Nobody waits for those who dialled or waited in the parent; what was lost with it is made anew."""
+    stage = Stage(None, None)
+    waiting = stage.held(stage.multiplexer.connect)
+    next(waiting)  # it leads, and dials
+    stage.multiplexer.begin_anew()
+    stage.multiplexer.connect()
+    assert len(stage.dials) == 2
+    stage.pump().traffic.disown(1.0)
+    stage.plans.append(Pump(stage.waiters()))
+    stage.multiplexer.connect()
+    assert len(stage.dials) == 3
+    waiting.close()

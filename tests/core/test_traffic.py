@@ -276,3 +276,17 @@ def test_torn() -> None:
         assert ends.traffic.unsent == b""
     assert all(isinstance(context.terminal, Failed) for context in contexts)
     assert ends.called() == ["b"]
+
+
+def test_disowned_in_a_child_process() -> None:
+    """Nothing leaves and nothing is due any more; nobody is called, for nobody of those who waited is there."""
+    ends = Ends()
+    context = ends.opened("a")
+    ends.join("a")
+    ends.traffic.queue(100.0)
+    ends.traffic.disown(101.0)
+    assert ends.traffic.over
+    assert ends.traffic.unsent == b""
+    assert ends.traffic.due() == math.inf
+    assert isinstance(context.terminal, Failed)
+    assert ends.called() == []

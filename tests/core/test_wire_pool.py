@@ -3,7 +3,7 @@
 import pytest
 
 from cartesia_proto.errors import CartesiaError, ConnectError, ConnectionLost, IncompleteStream, TimeoutError
-from cartesia_proto.wire.pool import IDLE_SECONDS, Pool, Taken, replace_stale
+from cartesia_proto.wire.pool import IDLE_SECONDS, Pool, Taken, replace_stale, whole_records
 
 
 def test_an_empty_pool_has_nothing() -> None:
@@ -109,3 +109,18 @@ def test_nothing_else_is_replaced(
     assert not replace_stale(
         reused=reused, response_started=response_started, replaced_already=replaced_already, error=error
     )
+
+
+RECORD = b"\x17\x03\x03\x00\x03abc"
+
+
+@pytest.mark.parametrize("data", [RECORD, RECORD * 3, b"\x16\x03\x03\x00\x00"])
+def test_whole_records(data: bytes) -> None:
+    """TLS takes all of it, and holds nothing back unseen."""
+    assert whole_records(data)
+
+
+@pytest.mark.parametrize("data", [b"", RECORD[:4], RECORD[:-1], RECORD + RECORD[:5], b"HTTP/1.1 408 Too late\r\n\r\n"])
+def test_no_whole_records(data: bytes) -> None:
+    """Nothing, the beginning of a record, or no record at all."""
+    assert not whole_records(data)

@@ -92,7 +92,7 @@ def test_nothing_is_held_in_the_pool(peer: Peer) -> None:
         assert len(connection.get_buffer(-1)) == BUSY
         peer.network.give_back(REQUEST, connection)
         assert held() < PIECE
-        assert peer.network.idle(REQUEST) is connection
+        assert await peer.network.idle(REQUEST) is connection
         assert await peer.exchange(connection, 2 * PIECE) == 2 * PIECE
         peer.network.close()
 
@@ -111,12 +111,12 @@ def test_what_nobody_asked_for_is_kept_until_it_is_found(peer: Peer) -> None:
         connection = await peer.connected()
         await peer.say(bytes(PIECE // 2))
         await arrived()
-        assert not connection.quiet
+        assert not await connection.quiet()
         peer.network.give_back(REQUEST, connection)
         await peer.say(bytes(PIECE // 2))
         await arrived()
         assert not connection.ended
-        assert peer.network.idle(REQUEST) is None
+        assert await peer.network.idle(REQUEST) is None
         peer.network.close()
 
     asyncio.run(asyncio.wait_for(main(), WAIT))

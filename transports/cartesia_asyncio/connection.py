@@ -12,12 +12,17 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Final, cast, final
+from typing import Final, Protocol, cast, final
 
 from cartesia_proto.errors import Phase
 from cartesia_proto.wire.exchange import ByteLink, connection_broke, read_deadline, timed_out
+from cartesia_proto.wire.forks import FORKS
 from cartesia_proto.wire.link import BUSY
+from cartesia_proto.wire.pool import whole_records
 from cartesia_proto.wire.uploads import PIECE
+
+TURNS: Final = 3
+"""Turns of the loop in which it looks at a socket, reads what is there, and reads the end that came behind it."""
 
 LONGEST_HANDSHAKE: Final = 24 * 3600.0
 """Seconds for asyncio's own limit on TLS handshakes, which cannot be off; the limit that counts is ours."""
@@ -29,13 +34,19 @@ Connect = Callable[[str, int], Awaitable[socket.socket]]
 """What a user may give to make unencrypted connections to a host and port: answers with a connected stream socket."""
 
 
+class _Lost(Protocol):
+    """What asyncio's own transports have."""
+
+    def _call_connection_lost(self, exc: None) -> None: ...
+
+
 @final
 class Connection(asyncio.BufferedProtocol):
     """One connection, once it was given a socket by `adopt`.
 
     Attributes:
         ended: nothing more will arrive or can be sent.
-        transport: asyncio's. Its `abort` closes at once and awaits nothing, so a cancelled task can call it.
+        transport: asyncio's.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -43,6 +54,8 @@ class Connection(asyncio.BufferedProtocol):
         self._whole = False  # it was ended by the peer, and not merely cut
         self._place = (host, port)
         self._loop = asyncio.get_running_loop()
+        self._socket: socket.socket
+        self._raw: asyncio.Transport  # of the socket, also under TLS
         self.transport: asyncio.Transport
         self._buffer = memoryview(b"")  # none while nothing arrives
         self._filled = 0
@@ -52,8 +65,12 @@ class Connection(asyncio.BufferedProtocol):
     # What asyncio calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take a transport, the encrypted one in its turn; let nothing stay behind in it unseen."""
-        self.transport = cast("asyncio.Transport", transport)
+        """Take a transport; let nothing stay behind in it unseen."""
+        self._raw = cast("asyncio.Transport", transport)
+        self._use(self._raw)
+
+    def _use(self, transport: asyncio.Transport) -> None:
+        self.transport = transport
         self.transport.set_write_buffer_limits(high=1, low=0)
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -94,10 +111,53 @@ class Connection(asyncio.BufferedProtocol):
 
     # What the rest of this package calls.
 
-    @property
-    def quiet(self) -> bool:
-        """Whether it is open and nothing arrived that nobody asked for: good for another request."""
-        return not (self.ended or self._filled or self.transport.is_closing())
+    async def quiet(self) -> bool:
+        """Whether it is open and nothing arrived that nobody asked for: good for another request.
+
+        What arrived while the loop was busy is still in the socket. Under TLS it may be a session ticket, which is no
+        answer and which the loop takes away when it has its turns.
+        """
+        tls: ssl.SSLObject | None = self.transport.get_extra_info("ssl_object")
+        found = self._peek()
+        if not self._raw.is_closing():
+            self._raw.resume_reading()
+        if found and tls is not None and whole_records(found):
+            for _ in range(TURNS):
+                await asyncio.sleep(0)
+            found = self._peek()
+        held = self._filled or (tls is not None and tls.pending())
+        return found is None and not (self.ended or held or self.transport.is_closing())
+
+    def _peek(self) -> bytes | None:
+        """What the socket holds that the loop has not taken yet; None for nothing, no bytes for the end."""
+        try:
+            return self._socket.recv(TLS_RECORD, socket.MSG_PEEK)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return b""
+
+    def abort(self) -> None:
+        """Close at once, from wherever. Awaits nothing, so a cancelled task can call it; idempotent, never raises."""
+        if self._socket.fileno() >= 0:
+            at_home(self._loop, self.transport.abort, self._leave)
+
+    def _leave(self) -> None:
+        """Close at once where the loop does nothing: it is stopped, or closed."""
+        if self._loop.is_closed():
+            self._bury()
+        else:
+            self.transport.abort()  # first, as the loop must forget a descriptor before it is closed
+            self._socket.close()
+
+    def _bury(self) -> None:
+        """Close the descriptor and no more, where the loop may not be touched: it is closed, or another process's."""
+        self.ended, self._filled = True, 0
+        with suppress(OSError):
+            socket.close(self._socket.detach())  # also where the loop (uvloop's) counts as a user of the socket
+        # A transport warns when it is collected unless it was told that all is over, for which there is no public way.
+        with suppress(Exception):
+            cast("_Lost", self._raw)._call_connection_lost(None)  # noqa: SLF001 - see above
 
     async def send(self, data: bytes, seconds: float, phase: Phase) -> bool:
         """Write bytes; False where the peer takes no more, of which reading tells why.
@@ -105,7 +165,7 @@ class Connection(asyncio.BufferedProtocol):
         Raises:
             TimeoutError: the bytes did not leave within so many seconds.
         """
-        if data and not self.transport.is_closing():
+        if data and not (self.ended or self.transport.is_closing()):
             self.transport.write(data)
             deadline = self._loop.time() + seconds
             while self._blocked and not self.ended:
@@ -133,9 +193,11 @@ class Connection(asyncio.BufferedProtocol):
             link.handle_deadline(deadline)
 
     def release_buffer(self) -> None:
-        """Hold no memory while nothing is asked for."""
+        """Hold no memory while nothing is asked for, and let nothing into TLS, which does not tell what it holds."""
         if not self._filled:
             self._buffer = memoryview(b"")
+        if self.transport is not self._raw and not self._raw.is_closing():
+            self._raw.pause_reading()
 
     def hand_over(self, protocol: asyncio.BufferedProtocol) -> None:
         """Let another protocol be told of everything from now on, once what arrived was read."""
@@ -147,6 +209,8 @@ class Connection(asyncio.BufferedProtocol):
         try:
             with suppress(OSError):  # asyncio asks for this only where a socket names its protocol; it may be no TCP
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._socket = sock
+            FORKS.watch(self, Connection._bury)
             await self._loop.create_connection(lambda: self, sock=sock)
         except BaseException:
             sock.close()
@@ -160,7 +224,7 @@ class Connection(asyncio.BufferedProtocol):
         )
         if transport is None:
             raise ConnectionResetError("the peer left during the TLS handshake")
-        self.connection_made(transport)
+        self._use(transport)
         tls: ssl.SSLObject = transport.get_extra_info("ssl_object")
         return tls.selected_alpn_protocol()
 
@@ -174,6 +238,32 @@ class Connection(asyncio.BufferedProtocol):
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def at_home(loop: asyncio.AbstractEventLoop | None, act: Callable[[], object], alone: Callable[[], object]) -> None:
+    """Do something that belongs to a loop: at once on it, soon where it runs in another thread.
+
+    Args:
+        alone: what is done instead, as far as it can be done, where the loop does not run: nobody else is at it.
+    """
+    here = running_loop()
+    if here is not None and here is loop:
+        act()
+        return
+    with suppress(RuntimeError):  # it was closed just now
+        if loop is not None and loop.is_running():
+            loop.call_soon_threadsafe(act)
+            return
+    with suppress(RuntimeError):  # it was closed before
+        alone()
+
+
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """The loop that runs here, if one does."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 def _said_farewell(transport: asyncio.Transport) -> bool:

@@ -10,6 +10,7 @@ import math
 import socket
 
 from cartesia_proto.wire.dialling import Race, SocketAddress
+from cartesia_proto.wire.forks import FORKS
 
 
 async def dial(race: Race, local_address: str | None) -> socket.socket:
@@ -44,6 +45,7 @@ async def dial(race: Race, local_address: str | None) -> socket.socket:
 
 async def _connect(address: SocketAddress, local_address: str | None) -> socket.socket:
     sock = socket.socket(socket.AF_INET6 if len(address) == 4 else socket.AF_INET, socket.SOCK_STREAM)
+    FORKS.watch(sock, socket.socket.close)
     try:
         sock.settimeout(0)
         if local_address is not None:

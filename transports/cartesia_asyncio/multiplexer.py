@@ -14,13 +14,15 @@ has moved; the loop looks at the socket before, so nobody is said to be late bef
 import asyncio
 import math
 import random
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from copy import copy
+from functools import partial
 from typing import Final, TypeVar, final
 
-from cartesia_asyncio.connection import TLS_RECORD, Connection
+from cartesia_asyncio.connection import TLS_RECORD, TURNS, Connection, running_loop
 from cartesia_asyncio.network import Network
 from cartesia_proto.config import Config
 from cartesia_proto.contexts import Alone
@@ -31,15 +33,13 @@ from cartesia_proto.http import Response
 from cartesia_proto.lines import Ready, Saying, Step
 from cartesia_proto.sessions.events import ContextEnded
 from cartesia_proto.sessions.handshake import connecting
+from cartesia_proto.wire.forks import FORKS
 
 T = TypeVar("T")
 
 MOST_READS: Final = 100
 """How often at most a socket is read before a context is opened or said to be late: at 64 KiB each, that empties the
 largest buffer which Linux gives one by itself (6 MiB, ``tcp_rmem``)."""
-
-TURNS: Final = 3
-"""Turns of the loop in which it looks at a socket, reads what is there, and reads the end that came behind it."""
 
 
 @final
@@ -68,11 +68,13 @@ class Multiplexer(asyncio.BufferedProtocol):
         self._unread = False  # what arrived last is gone on with in the next turn
         self._reading = True  # else it is for the peer to wait
         self._blocked = False  # the transport holds bytes that it could not send yet
+        FORKS.watch(self, Multiplexer._begin_anew)
 
     @property
     def now(self) -> float:
-        """Monotonic seconds."""
-        return asyncio.get_running_loop().time()
+        """Monotonic seconds, of the loop that this belongs to."""
+        loop = self._network.loop
+        return time.monotonic() if loop is None else loop.time()
 
     # What asyncio calls.
 
@@ -128,8 +130,11 @@ class Multiplexer(asyncio.BufferedProtocol):
         await self._until_closed(self._current)
 
     async def aclose(self) -> None:
-        """End every context, say goodbye, and connect no more."""
+        """End every context, say goodbye, and connect no more; elsewhere than on its loop, wait for nothing."""
         self._closed = True
+        if running_loop() is not self._network.loop:
+            self._network.at_home(self._abandon)
+            return
         self._wait_no_longer(self._saying.values())
         if self._conversation is None:
             return
@@ -158,10 +163,11 @@ class Multiplexer(asyncio.BufferedProtocol):
         check()
 
     async def change(self, change: Callable[[float], set[str]]) -> None:
-        """Do at once what ends a context, and what follows from it. Never raises, and waits for nothing."""
-        concerned = change(self.now)
-        self._wait_no_longer(concerned)
-        self._act(concerned)
+        """Do at once what ends a context, and what follows from it. Never raises, and waits for nothing.
+
+        Elsewhere than on its loop, it is done there soon, or here if that does not run.
+        """
+        self._network.at_home(partial(self._change, change))
 
     async def next(self, id: str, take: Callable[[], T | None], alone: Alone, first: Step[None] | None) -> T:
         """Take the first step, then wait until something is taken; try when something comes for the id."""
@@ -186,6 +192,25 @@ class Multiplexer(asyncio.BufferedProtocol):
             raise
 
     # How it is done.
+
+    def _change(self, change: Callable[[float], set[str]]) -> None:
+        concerned = change(self.now)
+        self._act(concerned)
+        self._wait_no_longer(concerned)
+
+    def _abandon(self) -> None:
+        """End every context and the connection, and wait for nothing; a goodbye leaves if it can do so at once."""
+        if self._conversation is not None:
+            self._conversation.close(self.now)
+            self.connection_lost(None)
+        self._wait_no_longer(self._saying.values())
+
+    def _begin_anew(self) -> None:
+        """Lose the connection in a child process, where the tasks that wait or connect will never run on."""
+        self._connecting, self._saying, self._waiters = asyncio.Lock(), {}, {}
+        self._timer, self._blocked = None, False
+        if self._conversation is not None:
+            self._conversation.disown(self.now)
 
     async def _unless(self, id: str, step: Step[T]) -> T | None:
         """What a step comes to; where a change concerns the id meanwhile, the step is cancelled, and it is None."""
@@ -273,6 +298,8 @@ class Multiplexer(asyncio.BufferedProtocol):
 
         What is received moves that away, or to an interval between pings from then; so a read need not look here.
         """
+        if self._connection.ended:  # and its transport closed, perhaps without a loop
+            return
         transport, due = self._connection.transport, self._current.deadline()
         self._reading = not self._unread and (bool(self._waiters) or not self._current.waiting_bytes)
         transport.resume_reading() if self._reading else transport.pause_reading()
@@ -281,9 +308,8 @@ class Multiplexer(asyncio.BufferedProtocol):
         if self._timer is not None:
             self._timer.cancel()
         self._timer_due = min(due, self.now + self._options.ping_interval)
-        self._timer = asyncio.get_running_loop().call_at(
-            self._timer_due, self._time_is_up, self._full_reads, MOST_READS
-        )
+        loop = self._network.loop or asyncio.get_running_loop()
+        self._timer = loop.call_at(self._timer_due, self._time_is_up, self._full_reads, MOST_READS)
 
     def _time_is_up(self, known: int, reads: int) -> None:
         """Do what is due; but if there may be more to be read, look again first, at most so many times."""

@@ -6,6 +6,7 @@ retries. It is shared by a client and all that `with_options` made of it, and be
 
 import asyncio
 import math
+import os
 import socket
 import ssl
 from collections.abc import Callable
@@ -14,17 +15,20 @@ from typing import TypeVar, assert_never, final
 
 from attrs import define, field
 
-from cartesia_asyncio.connection import Connect, Connection
+from cartesia_asyncio.connection import Connect, Connection, at_home
 from cartesia_asyncio.dialling import dial
 from cartesia_proto.config import Limits
 from cartesia_proto.errors import LocalProtocolError
 from cartesia_proto.flow import Attempt
 from cartesia_proto.http import Request
 from cartesia_proto.wire import steps
+from cartesia_proto.wire.forks import FORKS
 from cartesia_proto.wire.pool import Pool
 from cartesia_proto.wire.proxy import Proxy
 
 T = TypeVar("T")
+
+FORKS.arm(getattr(os, "register_at_fork", None))
 
 Origin = tuple[str, str, int]
 """Scheme, host and port; what idle connections are told apart by, as one client has one proxy."""
@@ -41,6 +45,7 @@ class Network:
         local_address: where they leave from, or None.
         connect: what makes them instead, or None.
         limits: of them, `head` bounds what a proxy and a server say before a body.
+        loop: the one it was first used on, None before.
     """
 
     proxy: Proxy | None
@@ -50,11 +55,18 @@ class Network:
     limits: Limits
     _pool: Pool[Origin, Connection] = field(factory=Pool[Origin, Connection], init=False)
     _open: set[Connection] = field(factory=set[Connection], init=False)
-    _loop: asyncio.AbstractEventLoop | None = field(default=None, init=False)
+    loop: asyncio.AbstractEventLoop | None = field(default=None, init=False)
     _making: asyncio.Lock = field(factory=asyncio.Lock, init=False)
     _closed: bool = field(default=False, init=False)
 
-    def idle(self, request: Request) -> Connection | None:
+    def __attrs_post_init__(self) -> None:
+        FORKS.watch(self, Network._begin_anew)
+
+    def _begin_anew(self) -> None:
+        """Own nothing and belong to no loop, in a child process; each connection lets go by itself."""
+        self._pool, self._open, self.loop, self._making = Pool(), set(), None, asyncio.Lock()
+
+    async def idle(self, request: Request) -> Connection | None:
         """An idle connection for a request, if there is one.
 
         Raises:
@@ -65,9 +77,16 @@ class Network:
             taken = self._pool.take(request.origin, loop.time())
             for expired in taken.to_close:
                 self.abort(expired)
-            if taken.connection is None or taken.connection.quiet:
-                return taken.connection
-            self.abort(taken.connection)
+            if taken.connection is None:
+                return None
+            quiet = False
+            try:
+                quiet = await taken.connection.quiet()
+                if quiet:
+                    return taken.connection
+            finally:
+                if not quiet:
+                    self.abort(taken.connection)
 
     async def fresh(self, attempt: Attempt) -> Connection:
         """A new connection, ready for a request.
@@ -119,17 +138,21 @@ class Network:
             self.abort(surplus)
 
     def abort(self, connection: Connection) -> None:
-        """Close a connection at once, if it is one. Idempotent."""
+        """Close a connection at once, if it is one, from wherever. Idempotent, never raises."""
         if connection in self._open:
             self._open.discard(connection)
-            connection.transport.abort()
+            connection.abort()
 
     def close(self) -> None:
-        """Close every connection at once, those in use too. Idempotent; later there are none."""
+        """Close every connection at once, those in use too, from wherever. Idempotent; later there are none."""
         self._closed = True
         self._pool.close_all()
         for connection in tuple(self._open):
             self.abort(connection)
+
+    def at_home(self, act: Callable[[], object]) -> None:
+        """Do something on the loop of this client, soon if it runs elsewhere; here if it does not run."""
+        at_home(self.loop, act, act)
 
     def check_loop(self) -> asyncio.AbstractEventLoop:
         """The running event loop, if it is the one that this client was first used on.
@@ -138,8 +161,8 @@ class Network:
             LocalProtocolError: it is another.
         """
         loop = asyncio.get_running_loop()
-        self._loop = self._loop or loop
-        if self._loop is not loop:
+        self.loop = self.loop or loop
+        if self.loop is not loop:
             raise LocalProtocolError("the client belongs to another event loop: make one client for each loop")
         return loop
 

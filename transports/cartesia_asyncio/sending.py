@@ -117,7 +117,7 @@ async def run(network: Network, operation: Operation[T]) -> tuple[T, Line | None
 
 
 async def _attempt(network: Network, attempt: Attempt, files: Sequence[Recording]) -> tuple[Outcome, Line | None]:
-    connection = network.idle(attempt.request)
+    connection = await network.idle(attempt.request)
     try:
         line = Line(network, attempt, connection or await network.fresh(attempt))
         outcome = await line.make(files)

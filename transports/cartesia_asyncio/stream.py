@@ -13,6 +13,7 @@ from cartesia_asyncio.sending import Line, run
 from cartesia_proto.errors import LocalProtocolError
 from cartesia_proto.flow import Decoder, Operation
 from cartesia_proto.wire.exchange import StreamedBody, check_not_over
+from cartesia_proto.wire.forks import FORKS
 
 E = TypeVar("E")
 
@@ -33,6 +34,11 @@ class BodyStream(Generic[E]):
         self._busy = False
         self._closed = False
         self._interrupted = False
+        FORKS.watch(self, BodyStream._begin_anew)
+
+    def _begin_anew(self) -> None:
+        """Nobody reads, in a child process, where the task that did will not run on."""
+        self._busy = False
 
     async def __aenter__(self) -> Self:
         """Send the request, unless it was sent.

@@ -137,7 +137,9 @@ class AsyncCartesia(AwaitingClient):
         """
         if (network := self._network.close()) is not None:
             await network.aclose()
-        await trio.lowlevel.checkpoint()
+        from cartesia_trio.connection import checkpoint  # noqa: PLC0415 - see the module docstring
+
+        await checkpoint()
 
     async def __aenter__(self) -> Self:
         """The client itself."""

@@ -5,6 +5,7 @@ of the core and `network` do. Every timeout is a scope of its own, so a caller's
 """
 
 import selectors
+import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -17,9 +18,15 @@ import trio
 from cartesia_proto.errors import Phase
 from cartesia_proto.wire.dialling import Race, SocketAddress
 from cartesia_proto.wire.exchange import ByteLink, connection_broke, read_deadline, timed_out
+from cartesia_proto.wire.forks import FORKS
+from cartesia_proto.wire.link import BUSY
+from cartesia_proto.wire.pool import whole_records
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
+
+TURNS_OF_A_STREAM: Final = 10
+"""How often others have their turn while a user's own stream, of which little is known, is read once; our choice."""
 
 BROKEN: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
 """What a stream raises that the peer, or `AsyncCartesia.aclose` in another task, has ended."""
@@ -52,6 +59,61 @@ class Connection:
         self._raw: trio.abc.Stream
         self._held: Callable[[], int] = int  # bytes that TLS holds of a record received in part
         self._place = (host, port)
+        self._gone = False  # it is another process's
+        FORKS.watch(self, Connection._disown)
+
+    async def untouched(self) -> bool:
+        """Whether nothing arrived that nobody asked for, the end included: it is good for another request.
+
+        What came under TLS may be a session ticket, which is no answer and which a read takes away. A user's own stream
+        can only be read to find out.
+        """
+        sock = self._socket
+        if not self.foreign and (self.quiet or sock is None or self._stream is self._raw):
+            return self.quiet
+        if sock is not None and not whole_records(await sock.recv(BUSY, socket.MSG_PEEK)):
+            return False
+        return not (self._held() or await self._anything() or (sock is not None and sock.is_readable()))
+
+    async def _anything(self) -> bool:
+        """Whether a few turns of reading come to anything."""
+        found = False
+
+        async def look() -> None:
+            nonlocal found
+            with suppress(Exception):  # it has ended, or a user's own stream raises what it likes
+                await self._stream.receive_some(1)
+            found = True
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(look)
+            for _ in range(TURNS_OF_A_STREAM):
+                await trio.lowlevel.checkpoint()
+            nursery.cancel_scope.cancel()
+        return found
+
+    def _disown(self) -> None:
+        """Let go in a child process, where a task that is not there may hold the stream: it is not touched again."""
+        self._gone = True
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Close the descriptor and no more, where its run has ended or is another process's."""
+        raw = self._raw
+        while isinstance(raw, trio.SSLStream):  # a user's own
+            raw = raw.transport_stream
+        if isinstance(raw, trio.SocketStream) and (descriptor := raw.socket.detach()) >= 0:
+            socket.close(descriptor)
+
+    async def aclose_quietly(self) -> None:
+        """Close as a task of trio's own, which must not fail; a user's own stream may raise what it likes."""
+        with suppress(Exception):
+            await self.aclose()
+
+    async def aclose_alone(self) -> None:
+        """Close where its run has ended; a user's own stream can only be asked, and only in some run of trio."""
+        self.let_go()
+        await self.aclose_quietly()
 
     def adopt(self, stream: trio.abc.Stream) -> None:
         """Take over a connected stream."""
@@ -65,8 +127,9 @@ class Connection:
 
     async def aclose(self) -> None:
         """Close at once, also when cancelled, and without being cancelled. Idempotent."""
-        with trio.CancelScope(shield=True):
-            await trio.aclose_forcefully(self._stream)
+        if not self._gone:
+            with trio.CancelScope(shield=True):
+                await trio.aclose_forcefully(self._stream)
 
     @property
     def readable(self) -> bool:
@@ -138,6 +201,8 @@ class Connection:
     async def _receive_into(self, space: memoryview) -> int:
         if isinstance(self._stream, trio.SocketStream):  # straight into it: no copy, no new bytes
             return await self._stream.socket.recv_into(space)
+        if self._gone:
+            raise trio.ClosedResourceError
         data = await self._stream.receive_some(len(space))
         space[: len(data)] = data
         return len(data)
@@ -194,6 +259,20 @@ class _Records(ssl.SSLObject):
             while left and (more := super().read(min(left, _RECORD))):
                 left -= gathered.write(more)
         return gathered.getvalue()
+
+
+def running() -> trio.lowlevel.TrioToken | None:
+    """What runs here, if this is a run of trio."""
+    try:
+        return trio.lowlevel.current_trio_token()
+    except RuntimeError:
+        return None
+
+
+async def checkpoint() -> None:
+    """A checkpoint, if this is a run of trio: a client may be closed from anywhere."""
+    if running() is not None:
+        await trio.lowlevel.checkpoint()
 
 
 async def dial(race: Race, local_address: str | None) -> trio.SocketStream:

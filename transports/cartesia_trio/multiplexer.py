@@ -30,7 +30,8 @@ from cartesia_proto.http import Response
 from cartesia_proto.lines import Ready, Saying, Step
 from cartesia_proto.sessions.events import ContextEnded
 from cartesia_proto.sessions.handshake import connecting
-from cartesia_trio.connection import Connection
+from cartesia_proto.wire.forks import FORKS
+from cartesia_trio.connection import TURNS_OF_A_STREAM, Connection, checkpoint
 from cartesia_trio.network import Network
 from cartesia_trio.sender import LITTLE, Sender, beside
 
@@ -41,9 +42,6 @@ MOMENT: Final = 0.001
 
 MOST_BYTES: Final = 6 << 20
 """How much at most had arrived before it was read: the largest buffer Linux gives a socket by itself (``tcp_rmem``)."""
-
-TURNS_OF_A_STREAM: Final = 10
-"""How often others have their turn while a user's own stream, of which little is known, is read once; our choice."""
 
 
 @final
@@ -57,18 +55,27 @@ class Multiplexer(Sender):
         super().__init__(network, config.timeout)
         self._config = config
         self._options = options
+        self._failure: tuple[CartesiaError, ...] = ()  # the last one, each time in a tuple of its own
+        self._closed = False
+        self._earliest = 0.0  # when that may end for being late
+        self._received = 0  # bytes
+        self._in_time = 0  # bytes that had been received when nothing was late
+        self._begin_anew()
+        FORKS.watch(self, Multiplexer._begin_anew)
+
+    def _begin_anew(self) -> None:
+        """Nobody waits or connects: so at first, and in a child process, where the tasks that did will not run on."""
+        self._sending, self._draining = None, False
         self._looks = self._looked = 0  # for a connection: how many have begun, and which of them ended last
         self._looking: trio.Event | None = None  # for the end of the present one
         self._attempting = trio.CancelScope()  # to connect
         self._awaiting: dict[trio.CancelScope, str] = {}  # who waits for a connection or to write, for which id
-        self._failure: tuple[CartesiaError, ...] = ()  # the last one, each time in a tuple of its own
-        self._closed = False
         self._leader: object = None  # what the task waits for that reads for all
         self._reading = trio.CancelScope()  # of the leader's wait
-        self._earliest = 0.0  # when that may end for being late
-        self._received = self._in_time = 0  # bytes that have been received, and that had been when nothing was late
         self._followers: dict[object, trio.Event] = {}
         self._successor: trio.Event | None = None  # of whom was appointed and has not had its turn
+        if self._conversation is not None:
+            self._conversation.disown(math.nan)
 
     # What WebSockets call.
 
@@ -77,8 +84,15 @@ class Multiplexer(Sender):
         await self._until_closed(await self._connected())
 
     async def aclose(self) -> None:
-        """End every context, say goodbye, and connect no more. It closes also when it is cancelled."""
+        """End every context, say goodbye, and connect no more. It closes also when it is cancelled.
+
+        In another run than its own it leaves that to its own; where that has ended, it closes without a goodbye.
+        """
         self._closed = True
+        if not self._network.here:
+            await self._network.at_home(self.aclose, self._abandon)
+            await checkpoint()
+            return
         self._attempting.cancel()
         conversation = self._conversation
         if conversation is not None:
@@ -110,6 +124,10 @@ class Multiplexer(Sender):
 
     async def change(self, change: Callable[[float], set[str]]) -> None:
         """Do at once what ends a context, and what follows from it. Never raises; cancelling it is no hindrance."""
+        if not self._network.here:
+            await self._network.at_home(partial(self.change, change), partial(_change, change))
+            await checkpoint()
+            return
         concerned = change(trio.current_time())
         self._wake(concerned)
         for scope, id in self._awaiting.items():
@@ -149,6 +167,13 @@ class Multiplexer(Sender):
         except BaseException:
             await self.change(change)
             raise
+
+    async def _abandon(self) -> None:
+        """End every context and the connection, where nobody waits because the run has ended."""
+        if self._conversation is not None:
+            self._conversation.close(math.nan)
+            self._conversation.receive_eof(math.nan)
+            await self._network.close(self._connection)
 
     # Who reads, and for whom.
 
@@ -339,3 +364,8 @@ class Multiplexer(Sender):
     def _due(self, conversation: TTSConversation) -> float:
         due = conversation.deadline()
         return math.inf if due is None else max(due, self._earliest)
+
+
+async def _change(change: Callable[[float], object]) -> None:
+    """Do what ends a context, where nobody waits because the run has ended; nobody is left to ask when."""
+    change(math.nan)

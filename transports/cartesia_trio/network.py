@@ -4,7 +4,10 @@ This module knows how each step to a connection is done. It must not know in whi
 retries. It is shared by a client and all that `with_options` made of it, and belongs to one run of trio.
 """
 
+import os
 import ssl
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import assert_never, final
 
@@ -16,9 +19,14 @@ from cartesia_proto.errors import LocalProtocolError
 from cartesia_proto.flow import Attempt
 from cartesia_proto.http import Request
 from cartesia_proto.wire import steps
+from cartesia_proto.wire.forks import FORKS
 from cartesia_proto.wire.pool import Pool
 from cartesia_proto.wire.proxy import Proxy
-from cartesia_trio.connection import Connect, Connection, dial
+from cartesia_trio.connection import Connect, Connection, dial, running
+
+FORKS.arm(getattr(os, "register_at_fork", None))
+
+Step = Callable[[], Awaitable[None]]
 
 Origin = tuple[str, str, int]
 """Scheme, host and port; what idle connections are told apart by, as one client has one proxy."""
@@ -48,6 +56,30 @@ class Network:
     _making: trio.Lock = field(factory=trio.Lock, init=False)
     _closed: bool = field(default=False, init=False)
 
+    def __attrs_post_init__(self) -> None:
+        FORKS.watch(self, Network._begin_anew)
+
+    def _begin_anew(self) -> None:
+        """Own nothing and belong to no run, in a child process; each connection lets go by itself."""
+        self._pool, self._open, self._run, self._making = Pool(), set(), None, trio.Lock()
+
+    @property
+    def here(self) -> bool:
+        """Whether this is the run of trio that the client was first used in, or will have been."""
+        return (run := running()) is not None and self._run in (None, run)
+
+    async def at_home(self, step: Step, alone: Step) -> None:
+        """From elsewhere: have a step taken soon in the run of this client.
+
+        Args:
+            alone: what is done instead, here and at once, where that run has ended: nobody else is at it.
+        """
+        with suppress(trio.RunFinishedError):
+            if self._run is not None:
+                self._run.run_sync_soon(trio.lowlevel.spawn_system_task, step)
+                return
+        await alone()
+
     async def idle(self, request: Request) -> Connection | None:
         """An idle connection for a request, if there is one.
 
@@ -59,9 +91,16 @@ class Network:
             taken = self._pool.take(request.origin, trio.current_time())
             for expired in taken.to_close:
                 await self.close(expired)
-            if taken.connection is None or taken.connection.quiet:
-                return taken.connection
-            await self.close(taken.connection)
+            if taken.connection is None:
+                return None
+            untouched = False
+            try:
+                untouched = await taken.connection.untouched()
+                if untouched:
+                    return taken.connection
+            finally:
+                if not untouched:
+                    await self.close(taken.connection)
 
     async def fresh(self, attempt: Attempt) -> Connection:
         """A new connection, ready for a request.
@@ -116,9 +155,13 @@ class Network:
 
     async def close(self, connection: Connection) -> None:
         """Close a connection, if it is one, at once, also when cancelled, and without being cancelled. Idempotent."""
-        if connection in self._open:
-            self._open.discard(connection)
+        if connection not in self._open:
+            return
+        self._open.discard(connection)
+        if self.here:
             await connection.aclose()
+        else:
+            await self.at_home(connection.aclose_quietly, connection.aclose_alone)
 
     async def aclose(self) -> None:
         """Close every connection at once, those in use too, also when cancelled. Idempotent; later there are none."""

@@ -13,6 +13,8 @@ import trio
 from cartesia_proto.errors import LocalProtocolError
 from cartesia_proto.flow import Decoder, Operation
 from cartesia_proto.wire.exchange import StreamedBody, check_not_over
+from cartesia_proto.wire.forks import FORKS
+from cartesia_trio.connection import checkpoint
 from cartesia_trio.network import Network
 from cartesia_trio.sending import Line, run
 
@@ -35,6 +37,11 @@ class BodyStream(Generic[E]):
         self._busy = False
         self._closed = False
         self._interrupted = False
+        FORKS.watch(self, BodyStream._begin_anew)
+
+    def _begin_anew(self) -> None:
+        """Nobody reads, in a child process, where the task that did will not run on."""
+        self._busy = False
 
     async def __aenter__(self) -> Self:
         """Send the request, unless it was sent.
@@ -90,7 +97,7 @@ class BodyStream(Generic[E]):
     async def aclose(self) -> None:
         """Close the connection unless it can be used again, also when cancelled. Idempotent."""
         await self._close()
-        await trio.lowlevel.checkpoint()
+        await checkpoint()
 
     async def _fill(self) -> None:
         """Wait until there are values or nothing more comes."""

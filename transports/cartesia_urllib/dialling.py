@@ -20,6 +20,7 @@ from cartesia_proto.http import Response
 from cartesia_proto.multiplexer import Multiplexer
 from cartesia_proto.waiters import Waiters
 from cartesia_proto.wire.exchange import could_not_connect
+from cartesia_proto.wire.forks import FORKS
 from cartesia_urllib.network import Network
 from cartesia_urllib.pump import Pump
 from cartesia_urllib.sockets import Interrupter, flush, read
@@ -96,4 +97,5 @@ def waiters() -> Waiters:
 
 def multiplexer(network: Network, config: Config, options: WebSocketOptions) -> Multiplexer:
     """The connections of one WebSocket, none of which is made yet."""
-    return Multiplexer(config, random.random, turns, waiters, partial(Dial, network, options), time.monotonic)
+    made = Multiplexer(config, random.random, turns, waiters, partial(Dial, network, options), time.monotonic)
+    return FORKS.watch(made, Multiplexer.begin_anew)

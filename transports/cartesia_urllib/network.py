@@ -4,6 +4,7 @@ This module knows which idle connection a request gets, and what is in use. It m
 retries. It is shared by a client and all that `with_options` made of it, and by all their threads.
 """
 
+import os
 import select
 import socket
 import threading
@@ -15,11 +16,15 @@ from weakref import WeakSet
 from attrs import define, field
 
 from cartesia_proto.errors import LocalProtocolError
-from cartesia_proto.wire.pool import Pool
-from cartesia_urllib.sockets import Connector, Interrupter, Origin
+from cartesia_proto.wire.forks import FORKS
+from cartesia_proto.wire.pool import Pool, whole_records
+from cartesia_urllib.sockets import WANT_READ, Connector, Interrupter, Origin, peek
 
 if TYPE_CHECKING:
     import urllib.request
+
+
+FORKS.arm(getattr(os, "register_at_fork", None))
 
 
 class Interruptible(Protocol):
@@ -42,11 +47,20 @@ class Network:
 
     connector: Connector
     opener: "urllib.request.OpenerDirector | None"
-    # Reentrant, because a signal handler may close the client; looked up when called.
-    _lock: threading.RLock = field(factory=lambda: threading.RLock(), init=False)  # noqa: PLW0108
-    _pool: Pool[Origin, socket.socket] = field(factory=Pool[Origin, socket.socket], init=False)
+    _lock: threading.RLock = field(init=False)
+    _pool: Pool[Origin, socket.socket] = field(init=False)
     _in_use: WeakSet[Interruptible] = field(factory=WeakSet[Interruptible], init=False)
     _closed: bool = field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._begin_anew()
+        FORKS.watch(self, Network._begin_anew)
+
+    def _begin_anew(self) -> None:
+        """Nobody is at it: so at first, and in a child process, where whoever was is not. Sockets let go themselves."""
+        self._lock = threading.RLock()  # reentrant, because a signal handler may close the client
+        self._pool = Pool()
+        self.connector.begin_anew()
 
     def check(self) -> None:
         """Raise `LocalProtocolError` once the client is closed."""
@@ -97,9 +111,31 @@ def _quiet(sock: socket.socket) -> bool:
     """Whether nothing arrived that nobody asked for, the end included."""
     held: Callable[[], int] = getattr(sock, "pending", int)  # in TLS, of a record of which only a part was received
     try:
-        return not (held() or select.select([sock], [], [], 0)[0])
-    except ValueError:  # closed; or more descriptors than `select` can count, and then rather a new connection
+        return not (held() or _readable(sock)) or _held_tickets(sock)
+    except (OSError, ValueError):  # closed; or more descriptors than `select` can count, and then rather a new one
         return False
+
+
+def _readable(sock: socket.socket) -> bool:
+    return bool(select.select([sock], [], [], 0)[0])
+
+
+def _held_tickets(sock: socket.socket) -> bool:
+    """Whether all that was to be read were session tickets, which are TLS's own business and no answer.
+
+    Raises:
+        OSError: it was something else that is none.
+    """
+    if not hasattr(sock, "pending") or sock.pending() or not whole_records(peek(sock)):
+        return False
+    try:
+        sock.settimeout(0)
+        sock.recv(1)
+    except OSError as error:
+        if error.errno != WANT_READ:
+            raise
+        return not _readable(sock)
+    return False
 
 
 def _close(sockets: Iterable[socket.socket]) -> None:

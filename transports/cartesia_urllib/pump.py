@@ -19,15 +19,14 @@ from typing import Final, TypeVar, final
 
 from cartesia_proto.traffic import Traffic
 from cartesia_proto.waiters import NO_CONTEXT, Waiting
-from cartesia_urllib.sockets import TLS_RECORD, receive, socket_timeout
+from cartesia_proto.wire.forks import FORKS
+from cartesia_urllib.sockets import TLS_RECORD, WANT_READ, receive, socket_timeout
 
 T = TypeVar("T")
 
-# SSL_ERROR_WANT_READ and SSL_ERROR_WANT_WRITE of OpenSSL, which TLS errors have for `errno`; as the system's own errors
-# these numbers are a file that is not there and a process that is not there.
-_WANT_READ: Final = 2
+# SSL_ERROR_WANT_WRITE, as WANT_READ; as the system's own error the number is a process that is not there.
 _WANT_WRITE: Final = 3
-_WOULD_BLOCK: Final = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, _WANT_READ, _WANT_WRITE})
+_WOULD_BLOCK: Final = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, WANT_READ, _WANT_WRITE})
 
 
 PAUSE: Final = 0.00005
@@ -62,6 +61,7 @@ class Pump:
                 end.settimeout(0)
                 self._selector.register(end, selectors.EVENT_READ)
             self._resources: contextlib.ExitStack = stack.pop_all()
+        FORKS.watch(self, Pump._disown)
 
     def wait(self, get: Callable[[], T | None], id: str = NO_CONTEXT) -> Waiting[T]:
         """What `get` answers once it is something; when the connection has ended, it must. See `Waiters.wait`."""
@@ -92,6 +92,12 @@ class Pump:
             count = 0
         self.traffic.received(count, time.monotonic())
         return True
+
+    def _disown(self) -> None:
+        """Let go in a child process, by closing alone: the bell and what the selector looks at are its parent's too."""
+        self._resources.close()
+        self._asleep = False
+        self.traffic.disown(time.monotonic())
 
     def _lead(self) -> Waiting[None]:
         """Read; or do what is due; or wait."""
@@ -132,7 +138,7 @@ class Pump:
                     count = self._socket.send(piece)
                 self.traffic.sent(count, time.monotonic())
         except OSError as error:
-            self._blocked = error.errno in _WOULD_BLOCK and error.errno != _WANT_READ
+            self._blocked = error.errno in _WOULD_BLOCK and error.errno != WANT_READ
             if error.errno not in _WOULD_BLOCK:
                 while self.read():  # it may say why
                     pass

@@ -85,10 +85,12 @@ class Line:
         """
         if self._over:
             return
-        with self._interrupter, contextlib.suppress(OSError):
-            self._socket.settimeout(0)
-            self.exchange.link.receive_data(self._socket.recv(PIECE), time.monotonic())
-        self.release(reusable=self.exchange.link.reusable)
+        link = self.exchange.link
+        if not link.reusable:
+            with self._interrupter, contextlib.suppress(OSError):
+                self._socket.settimeout(0)
+                link.receive_data(self._socket.recv(PIECE), time.monotonic())
+        self.release(reusable=link.reusable)
 
     def release(self, *, reusable: bool) -> None:
         """Give the connection back if it can carry another request, else close it at once. Idempotent."""

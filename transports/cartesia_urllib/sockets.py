@@ -24,6 +24,8 @@ from cartesia_proto.flow import Attempt
 from cartesia_proto.wire import steps
 from cartesia_proto.wire.dialling import Race, SocketAddress
 from cartesia_proto.wire.exchange import ByteLink, connection_broke, read_deadline, timed_out
+from cartesia_proto.wire.forks import FORKS
+from cartesia_proto.wire.link import BUSY
 from cartesia_proto.wire.proxy import Proxy
 
 if TYPE_CHECKING:
@@ -50,6 +52,15 @@ TLS_RECORD: Final = 16 * 1024
 """Bytes of a full record (RFC 8446 section 5.1): its sender had more to say, where a shorter one is all there was."""
 
 
+WANT_READ: Final = 2
+"""SSL_ERROR_WANT_READ of OpenSSL, which TLS errors have for `errno`; as the system's it is a file that is not there."""
+
+
+def peek(sock: socket.socket) -> bytes:
+    """What the socket beneath TLS has to be read, without reading it; it must be readable."""
+    return socket.socket.recv(sock, BUSY, socket.MSG_PEEK)
+
+
 def socket_timeout(seconds: float) -> float | None:
     """A timeout as sockets take it; ``math.inf`` becomes None."""
     return None if seconds > LONGEST_WAIT else seconds
@@ -68,14 +79,19 @@ class Interrupter:
     """
 
     def __init__(self) -> None:
-        # Reentrant, because a signal handler may interrupt the very thread that is attaching.
-        self._lock = threading.RLock()
         # A plain lock, held until then: a signal handler can release what its own thread waits for, which it cannot do
         # in the middle of an event's wait.
         self._bell = threading.Lock()
         self._bell.acquire()
         self.interrupted: bool = False
         self.sockets: tuple[socket.socket, ...] = ()
+        self._begin_anew()
+        FORKS.watch(self, Interrupter._begin_anew)
+
+    def _begin_anew(self) -> None:
+        """Nobody is at it: so at first, and in a child process, where whoever was is not."""
+        # Reentrant, because a signal handler may interrupt the very thread that is attaching.
+        self._lock = threading.RLock()
         self._in_use = False
 
     def check(self) -> None:
@@ -94,6 +110,8 @@ class Interrupter:
         """
         with self._lock:
             self.sockets = sockets
+            for sock in sockets:
+                FORKS.watch(sock, _drop)
             if self.interrupted:
                 self._end()
 
@@ -147,6 +165,14 @@ class Interrupter:
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
             if not self._in_use:
                 sock.close()
+
+
+def _drop(sock: socket.socket) -> None:
+    """Close the descriptor and no more, in a child process: a user's own kind of socket may have a goodbye to say.
+
+    It is not detached: TLS would go on with the number, which the next connection gets.
+    """
+    socket.socket.close(sock)
 
 
 def flush(sock: socket.socket, link: ByteLink, place: Place, seconds: float, phase: Phase = "write") -> bool:
@@ -225,7 +251,14 @@ class Connector:
     local_address: str | None
     connect: Connect | None
     limits: Limits
-    _lock: threading.Lock = field(factory=lambda: threading.Lock(), init=False)  # noqa: PLW0108 - looked up when called
+    _lock: threading.Lock = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Nobody is at it: so at first, and in a child process, where whoever was is not."""
+        self._lock = threading.Lock()
 
     def open(self, attempt: Attempt, interrupter: Interrupter) -> socket.socket:
         """A socket on which the attempt can be made; `interrupter` holds it.

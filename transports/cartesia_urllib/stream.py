@@ -13,6 +13,7 @@ from typing import Generic, Self, TypeVar, final
 from cartesia_proto.errors import CartesiaError, LocalProtocolError
 from cartesia_proto.flow import Decoder, Operation
 from cartesia_proto.wire.exchange import StreamedBody, check_not_over
+from cartesia_proto.wire.forks import FORKS
 from cartesia_urllib.network import Network
 from cartesia_urllib.sending import Line, run
 from cartesia_urllib.sockets import Interrupter
@@ -33,11 +34,16 @@ class BodyStream(Generic[E]):
         self._network = network
         self._operation = operation
         self._interrupter = Interrupter()
-        self._busy = threading.Lock()  # held by the one who reads, or closes
         self._open: tuple[Line, StreamedBody[E]] | None = None
         self._values: deque[E] = deque()
         self._over = False
         self._closed = False
+        self._begin_anew()
+        FORKS.watch(self, BodyStream._begin_anew)
+
+    def _begin_anew(self) -> None:
+        """Nobody reads: so at first, and in a child process, where whoever did is not."""
+        self._busy = threading.Lock()  # held by the one who reads, or closes
 
     def __enter__(self) -> Self:
         """Send the request, unless it was sent.

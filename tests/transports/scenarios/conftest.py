@@ -7,9 +7,16 @@ the constructor of each shell and nothing else of it. What blocking code cannot 
 from __future__ import annotations
 
 import asyncio
+import gc
+import math
+import os
+import pickle
+import signal
 import socket
 import ssl
+import sys
 import threading
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -117,6 +124,13 @@ class Direct(Client):
 class Loop(ABC):
     """A running event loop that blocking code sends coroutines to."""
 
+    def __init__(self) -> None:
+        self.start()
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start a loop; in a child process, another one for all that use this."""
+
     @abstractmethod
     def run(self, coroutine: Coroutine[object, Never, T]) -> T:
         """Run a coroutine to its end."""
@@ -137,7 +151,7 @@ class Loop(ABC):
 class AsyncioLoop(Loop):
     """One asyncio loop, in a thread of its own."""
 
-    def __init__(self) -> None:
+    def start(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
@@ -179,7 +193,7 @@ class AsyncioLoop(Loop):
 class TrioLoop(Loop):
     """One trio run, in a thread of its own."""
 
-    def __init__(self) -> None:
+    def start(self) -> None:
         self._tokens = SimpleQueue[trio.lowlevel.TrioToken]()
         self._thread = threading.Thread(target=trio.run, args=(self._main,))
         self._thread.start()
@@ -316,6 +330,28 @@ class Shell(ABC):
         self._clients.append(self._make(how, {**given, **options}))
         return self._clients[-1]
 
+    def begin_anew(self) -> None:  # noqa: B027 - a shell without a loop need do nothing
+        """Be usable in a child process."""
+
+    def in_child(self, work: Callable[[], object]) -> object:
+        """Fork, do something in the child and end it; answers with what came of it, or the error as text.
+
+        It also ends, as everything of the child is collected, so that what warns of anything is an error.
+        """
+        reading, writing = os.pipe()
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", DeprecationWarning
+            )  # of Python 3.12 on: there are threads, which is the point
+            child = os.fork()
+        if not child:
+            _be_child(self, work, writing)
+        os.close(writing)
+        with os.fdopen(reading, "rb") as said:
+            result: object = pickle.loads(said.read())
+        os.waitpid(child, 0)
+        return result
+
     def _note(self, host: str, port: int, how: Connect) -> None:
         self.asked.append((host, port))
         self.connecting.set()
@@ -330,6 +366,23 @@ class Shell(ABC):
         """Close all clients."""
         for client in self._clients:
             client.close()
+
+
+def _be_child(shell: Shell, work: Callable[[], object], writing: int) -> Never:
+    """Do what a child is for, say what came of it, and end without any of the parent's clean-up."""
+    signal.alarm(math.ceil(WAIT))  # a hang ends the child, and so the test
+    problems: list[object] = []
+    sys.unraisablehook = lambda problem: problems.append(str(problem.exc_value))
+    result: object
+    try:
+        shell.begin_anew()
+        result = work()
+        gc.collect()
+    except BaseException as error:  # noqa: BLE001 - carried to the parent
+        result = f"{type(error).__name__}: {error}"
+    with os.fdopen(writing, "wb") as said:
+        said.write(pickle.dumps(problems or result))
+    os._exit(0)
 
 
 class BlockingShell(Shell):
@@ -351,6 +404,10 @@ class AwaitingShell(Shell):
     def __init__(self, net: Net, loop: Loop) -> None:
         super().__init__(net)
         self.loop = loop
+
+    def begin_anew(self) -> None:
+        """Have another loop in a child process."""
+        self.loop.start()
 
     def client(self, server: Server | None = None, how: Connect = "theirs", /, **options: Unpack[Options]) -> Driven:
         client = super().client(server, how, **options)
