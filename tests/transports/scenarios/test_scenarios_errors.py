@@ -11,7 +11,14 @@ from cartesia_proto.api.tts import TTS
 from cartesia_proto.api.voice_models import Voice
 from cartesia_proto.api.voices import Voices
 from cartesia_proto.call import Call
-from cartesia_proto.errors import ApiError, BadRequestError, NotFoundError, RateLimitError, RemoteProtocolError
+from cartesia_proto.errors import (
+    ApiError,
+    BadRequestError,
+    ConnectError,
+    NotFoundError,
+    RateLimitError,
+    RemoteProtocolError,
+)
 
 if TYPE_CHECKING:
     from tests.transports.conftest import Connection, Net
@@ -101,6 +108,23 @@ def test_an_error_with_a_malformed_frame(shell: Shell, net: Net, fields: bytes) 
     with pytest.raises(RateLimitError):
         client.call(GET)
     assert client.call(GET) == 2
+
+
+@pytest.mark.parametrize(
+    "fields", [b"Content-Length: x\r\n", b"Content-Encoding: gzip\r\n", b"Transfer-Encoding: gzip\r\n", b"no colon\r\n"]
+)
+def test_an_odd_refusal_of_a_proxy(shell: Shell, net: Net, fields: bytes) -> None:
+    """It is one, with its status: no byte of the request has left, and trying again makes no sense."""
+
+    def refuse(connection: Connection) -> None:
+        connection.answer(b"HTTP/1.1 403 Forbidden\r\n" + fields + b"\r\n\x1f\x8bno")
+        connection.finish()
+
+    proxy = net.serve_clear(refuse)
+    with pytest.raises(ConnectError, match="status 403") as caught:
+        shell.client(base_url="https://origin.test", proxy=proxy.url).call(GET)
+    assert not caught.value.retryable
+    proxy.wait_until_left()
 
 
 VOICES: Final = (
