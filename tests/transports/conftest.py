@@ -16,6 +16,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
+from pathlib import Path
 from time import monotonic
 from typing import Final, Generic, Never, Self, TypeAlias, TypeVar
 from urllib.parse import urlsplit
@@ -31,6 +32,10 @@ T = TypeVar("T")
 
 STILL: Final = 20
 """Looks at a thread, a millisecond apart, that must find it at the same instruction before it counts as waiting."""
+
+
+LOOP: Final = "event loop"
+"""The name of threads that run one."""
 
 
 class ClientLeft(Exception):  # noqa: N818 - a state, not a kind of error
@@ -256,21 +261,31 @@ def _tunnel(connection: Connection) -> None:
 
 
 def _wait_until_blocked(thread: threading.Thread, but_in: str = "") -> None:
-    """Wait until a thread waits: it stands still. Should it only have been slow, the test tests less.
+    """Wait until a thread waits, and so do the event loops that it may wait for: all of them sleep, and stand still.
 
     Args:
         but_in: the file of a test, in whose own code it does not wait.
     """
-    places: list[tuple[int, int]] = []
+    places: list[list[tuple[int, int]]] = []
     end, pause = monotonic() + WAIT, threading.Event()
     while len(places) < STILL:
         assert monotonic() < end, "the thread never waited"
         pause.wait(0.001)
         assert thread.is_alive(), "the thread ended instead of waiting"
-        frame = sys._current_frames()[thread.ident or 0]  # pyright: ignore[reportPrivateUsage]  # the one way in
-        place = (id(frame), frame.f_lasti)
-        still = places[-1:] in ([], [place]) and frame.f_code.co_filename != but_in
-        places = [*places, place] if still else [place]
+        every = [thread, *(other for other in threading.enumerate() if other.name == LOOP)]
+        frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]  # the one way in
+        place = [(id(frames[one.ident or 0]), frames[one.ident or 0].f_lasti) for one in every]
+        still = places[-1:] in ([], [place]) and frames[thread.ident or 0].f_code.co_filename != but_in
+        places = ([*places, place] if still else [place]) if all(map(_sleeps, every)) else []
+
+
+def _sleeps(thread: threading.Thread) -> bool:
+    """Whether a thread waits for something else than the processor, as far as can be known (proc(5))."""
+    try:
+        status = Path(f"/proc/self/task/{thread.native_id}/stat").read_text("utf-8")
+    except OSError:
+        return True
+    return status.rpartition(")")[2].split()[0] == "S"
 
 
 def _forward(asked: Seen, connection: Connection, origin: socket.socket) -> None:

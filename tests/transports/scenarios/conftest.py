@@ -153,7 +153,7 @@ class AsyncioLoop(Loop):
 
     def start(self) -> None:
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread = threading.Thread(target=self._loop.run_forever, name="event loop")
         self._thread.start()
 
     def run(self, coroutine: Coroutine[object, Never, T]) -> T:
@@ -195,7 +195,7 @@ class TrioLoop(Loop):
 
     def start(self) -> None:
         self._tokens = SimpleQueue[trio.lowlevel.TrioToken]()
-        self._thread = threading.Thread(target=trio.run, args=(self._main,))
+        self._thread = threading.Thread(target=trio.run, args=(self._main,), name="event loop")
         self._thread.start()
         self._token = self._tokens.get(timeout=WAIT)
 
