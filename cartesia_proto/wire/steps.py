@@ -16,7 +16,7 @@ import builtins
 import math
 from collections.abc import Callable, Generator
 from types import TracebackType
-from typing import Any, Final, Protocol, Self, TypeAlias, TypeVar, final
+from typing import Any, Final, Protocol, Self, TypeAlias, TypeVar, cast, final
 
 from attrs import define, field
 
@@ -60,7 +60,7 @@ def own_context(create: Callable[[], ContextT]) -> ContextT:
 def one_of(error: BaseException) -> BaseException:
     """The exception itself, or of a group the one that must not be lost: an interruption, a cancellation, a failure."""
     while isinstance(error, BaseExceptionGroup):
-        error = min(error.exceptions, key=_rank)
+        error = min(cast("BaseExceptionGroup[BaseException]", error).exceptions, key=_rank)
     return error
 
 

@@ -19,6 +19,11 @@ PROXY = Proxy("proxy.test", 3128)
 REFUSED = ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
 
 
+def nowhere(host: str, port: int) -> None:
+    """A user's function that connects to nothing."""
+    del host, port
+
+
 def attempt(url: str, how: How = "whole") -> Attempt:
     """One with ten seconds."""
     return Attempt(Request("GET", url, Headers()), 0.0, 10.0, how, 1, 1)
@@ -98,7 +103,7 @@ def test_a_function_of_the_users() -> None:
     own = done[1]
     assert isinstance(own, steps.Own)
     assert own.call("count") == ("api.test", 443)
-    assert walk("https://api.test/", proxy=PROXY, connect=lambda *_: None)[1].host == "proxy.test"
+    assert walk("https://api.test/", proxy=PROXY, connect=nowhere)[1].host == "proxy.test"
 
 
 @pytest.mark.parametrize(
@@ -225,7 +230,7 @@ def test_what_became_of_each_address() -> None:
 @pytest.mark.parametrize("reason", [RuntimeError("no new futures"), NotImplementedError()])
 def test_what_a_runtime_cannot_do(kind: type[steps.Step], what: str, reason: Exception) -> None:
     """It is said what, and by which error; the next attempt would meet it again."""
-    connect = (lambda *_: None) if kind is steps.Own else None
+    connect = nowhere if kind is steps.Own else None
     error = failing(only(kind, connect=connect), reason)
     assert isinstance(error, ConnectError)
     assert not error.retryable
@@ -261,7 +266,7 @@ def test_a_context_of_another_kind() -> None:
 
 def test_a_function_of_the_users_that_fails() -> None:
     """The system's errors are as ever, and the library's own pass."""
-    own = only(steps.Own, connect=lambda *_: None)
+    own = only(steps.Own, connect=nowhere)
     error = failing(own, REFUSED)
     assert isinstance(error, ConnectError)
     assert error.retryable
@@ -280,15 +285,19 @@ def test_a_function_of_the_users_that_answers_nonsense() -> None:
         def close(self) -> None:
             self.closed = True
 
+    def oddly(host: str, port: int) -> Odd:
+        del host, port
+        return odd
+
     odd = Odd()
-    functions: list[tuple[Callable[[str, int], object], str]] = [(lambda *_: None, "NoneType"), (lambda *_: odd, "Odd")]
+    functions: list[tuple[Callable[[str, int], object], str]] = [(nowhere, "NoneType"), (oddly, "Odd")]
     for function, name in functions:
         own = only(steps.Own, connect=function)
         assert isinstance(own, steps.Own)
         with pytest.raises(LocalProtocolError, match=f"connect= answered with '{name}', which has no 'send_all'"):
             own.call("send_all")
     assert odd.closed
-    own = only(steps.Own, connect=lambda *_: odd)
+    own = only(steps.Own, connect=oddly)
     assert isinstance(own, steps.Own)
     assert own.usable(odd, "close") is odd
 
