@@ -108,6 +108,8 @@ class ConnectError(TransportError):
 class TimeoutError(TransportError, builtins.TimeoutError):
     """Time ran out. The connection it ran out on is closed, except for phase ``stall``, which ends one context alone.
 
+    A connection on which a context stalled takes no new one; it is closed once the others on it have ended.
+
     Attributes:
         phase: what was being waited for. In phases ``connect`` and ``handshake`` no byte of the request was sent.
     """
