@@ -51,7 +51,9 @@ class CartesiaError(Exception):
 
     def rewrite(self, rewrite: Callable[[str], str]) -> None:
         """Rewrite every text of this error, notes included, such as to hide a secret that a server repeated."""
-        self.args = tuple(_sentence(rewrite(said)) if isinstance(said, str) else said for said in self.args)
+        self.args: tuple[object, ...] = tuple(
+            _sentence(rewrite(said)) if isinstance(said, str) else said for said in self.args
+        )
         vars(self).update({name: _rewritten(value, rewrite) for name, value in vars(self).items()})
 
     def rewritten(self, rewrite: Callable[[str], str]) -> Self:

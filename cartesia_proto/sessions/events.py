@@ -66,9 +66,9 @@ class ContextEnded(CartesiaError):  # noqa: N818 - a state, not a kind of error
         super().__init__(message, event)
         self.event = event
         if isinstance(event, Failed):
-            self.__cause__ = event.error
-            self.retryable = event.error.retryable
-            self.scope = event.error.scope
+            self.__cause__: BaseException | None = event.error
+            self.retryable: bool = event.error.retryable
+            self.scope: Scope = event.error.scope
 
     def __str__(self) -> str:
         return str(self.args[0])
@@ -76,7 +76,8 @@ class ContextEnded(CartesiaError):  # noqa: N818 - a state, not a kind of error
     def __setstate__(self, state: dict[str, object] | None) -> None:
         """Set what a pickle or copy kept; a cause is no attribute, and is that of the event again."""
         super().__setstate__(state)
-        self.__cause__ = self.event.error if isinstance(self.event, Failed) else None
+        if isinstance(self.event, Failed):
+            object.__setattr__(self, "__cause__", self.event.error)
 
 
 @final
