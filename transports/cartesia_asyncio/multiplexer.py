@@ -22,6 +22,7 @@ from copy import copy
 from functools import partial
 from typing import Final, TypeVar, final
 
+import cartesia_proto.awaiting  # noqa: F401 - what users get is loaded with what carries it
 from cartesia_asyncio.connection import TLS_RECORD, TURNS, Connection, running_loop
 from cartesia_asyncio.network import Network
 from cartesia_proto.config import Config

@@ -21,6 +21,7 @@ from typing import Final, TypeVar, final
 
 import trio
 
+import cartesia_proto.awaiting  # noqa: F401 - what users get is loaded with what carries it
 from cartesia_proto.config import Config
 from cartesia_proto.contexts import Alone
 from cartesia_proto.conversation import CLOSING_SECONDS, TTSConversation, WebSocketOptions, handshake_outcome
