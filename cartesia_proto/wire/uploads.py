@@ -54,9 +54,13 @@ class Recording:
 
         Raises:
             OSError: it cannot be opened or read.
-            LocalProtocolError: it is empty, or has no length and more than `SPOOLED` bytes. It is closed in all cases.
+            LocalProtocolError: the path is none; or the file is empty, or has no length and more than `SPOOLED` bytes.
+                It is closed in all cases.
         """
-        file, size = self._opener(self._path)
+        try:
+            file, size = self._opener(self._path)
+        except ValueError as error:  # a null character, or one that the system's encoding does not have
+            raise LocalProtocolError(f"{self._path!r} is no path: {error}") from None
         if not (size and file.seekable()):
             with file:
                 file, size = self._spooled(file)

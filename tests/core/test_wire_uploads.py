@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from io import BytesIO, UnsupportedOperation
+from pathlib import Path
 from typing import BinaryIO
 
 import pytest
@@ -110,6 +111,18 @@ def test_reading_fails() -> None:
     with pytest.raises(OSError, match="Input/output"):
         opened(pipe, 0)
     assert pipe.closed
+
+
+@pytest.mark.parametrize("path", ["a\0b", "\ud800"])
+def test_what_is_no_path(path: str) -> None:
+    """The system cannot even be asked."""
+
+    def refuse(given: str) -> tuple[BinaryIO, int]:
+        Path(given).open("rb").close()
+        raise AssertionError("it was opened")
+
+    with pytest.raises(LocalProtocolError, match="is no path"):
+        Recording(FilePart("clip", path), refuse).open()
 
 
 def test_closing() -> None:
