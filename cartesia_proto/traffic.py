@@ -13,6 +13,9 @@ from cartesia_proto.waiters import NO_CONTEXT, Waiters
 READS: Final = 16
 """How often at most a socket is read in one turn: at 256 KiB each that is some milliseconds. Our choice."""
 
+MOST_BYTES: Final = 6 << 20
+"""How much at most had arrived before it was read: the largest buffer Linux gives a socket by itself (``tcp_rmem``)."""
+
 
 @final
 class Traffic:
@@ -38,6 +41,8 @@ class Traffic:
         self._sent = 0
         self._backlog = False
         self._reads = 0  # in this turn
+        self._received = 0  # bytes
+        self._in_time = 0  # bytes that had been received when nothing was due
         self._close_due = math.inf
         self.note(conversation.received(0, now))  # what came with the handshake
 
@@ -81,6 +86,7 @@ class Traffic:
 
     def received(self, count: int, now: float) -> None:
         """Note that so many bytes were received into ``link.receive_space()``; none are the end of the input."""
+        self._received += count
         self.note(self.conversation.received(count, now) if count else self.conversation.receive_eof(now))
 
     def go_on(self, now: float) -> bool:
@@ -128,6 +134,13 @@ class Traffic:
         """When `handle_due` wants to be called, in monotonic seconds; ``math.inf`` for never."""
         due = self.conversation.deadline()
         return min(math.inf if due is None else due, self._close_due)
+
+    def handle_overdue(self, now: float) -> None:
+        """Do what is due though more and more arrives, once nothing that has arrived in time can prevent it."""
+        if now < self.due():
+            self._in_time = self._received
+        elif now >= self._close_due or self._received - self._in_time >= MOST_BYTES:
+            self.handle_due(now)
 
     def handle_due(self, now: float) -> None:
         """Do what is due. Read what is readable first."""

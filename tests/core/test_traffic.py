@@ -19,7 +19,7 @@ from cartesia_proto.sessions.context import TTSContext
 from cartesia_proto.sessions.events import ContextEvent, Failed
 from cartesia_proto.sessions.settings import ContextSettings
 from cartesia_proto.sessions.states import Input
-from cartesia_proto.traffic import READS, Traffic
+from cartesia_proto.traffic import MOST_BYTES, READS, Traffic
 from cartesia_proto.waiters import Waiters, Waiting
 from cartesia_proto.wire.http1 import RequestHead, ServerLink
 from cartesia_proto.wire.messages import TURN
@@ -176,6 +176,28 @@ def test_turns() -> None:
         turns += 1
     assert turns == 1000 // TURN
     assert not traffic.go_on(100.0)
+
+
+def test_what_is_due_though_more_arrives() -> None:
+    """What was said in time may still be among it, up to so much; the time for a goodbye waits for nothing."""
+    ends = Ends()
+    traffic = ends.traffic
+    ends.opened("a")
+    traffic.queue(100.0)
+    traffic.handle_overdue(100.0 + TIMEOUT - 1.0)
+    for _ in range(MOST_BYTES // 16_000):
+        traffic.conversation.link.receive_space()[:16_000] = b"\x82\x7e\x3e\x7c" + bytes(15_996)
+        traffic.received(16_000, 100.0)
+        traffic.handle_overdue(100.0 + TIMEOUT)
+    assert not traffic.over
+    traffic.conversation.link.receive_space()[:16_000] = b"\x82\x7e\x3e\x7c" + bytes(15_996)
+    traffic.received(16_000, 100.0)
+    traffic.handle_overdue(100.0 + TIMEOUT)
+    assert traffic.over
+    ends = Ends()
+    ends.traffic.close(100.0)
+    ends.traffic.handle_overdue(100.0 + CLOSING_SECONDS)
+    assert ends.traffic.over
 
 
 def test_writes_have_a_timeout_for_each_step() -> None:

@@ -29,7 +29,7 @@ _WANT_WRITE: Final = 3
 _WOULD_BLOCK: Final = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, WANT_READ, _WANT_WRITE})
 
 
-PAUSE: Final = 0.00005
+PAUSE: Final = 0.0002
 """Seconds between two turns of a thread that has more to do: others wake up, who would find the lock taken again."""
 
 
@@ -104,6 +104,7 @@ class Pump:
         try:
             if self.traffic.turn_is_long():
                 yield lambda: time.sleep(PAUSE)
+                self.traffic.handle_overdue(time.monotonic())
             if not self.read():
                 now, due = time.monotonic(), self.traffic.due()
                 if now < due:

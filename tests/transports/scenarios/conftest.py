@@ -21,7 +21,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import closing
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Generic, Literal, Never, Self, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Final, Generic, Literal, Never, Self, TypedDict, TypeVar, Unpack
 
 import pytest
 import trio
@@ -61,9 +61,12 @@ class Options(Defaults, total=False):
     local_address: str | None
 
 
-Connect = Literal["theirs", "ours", "stuck", "nonsense", "failing"]
+Connect = Literal["theirs", "ours", "stuck", "nonsense", "failing", "narrow"]
 """How a client connects: by itself; by a function of ours, which notes what it is asked; by one that first hangs;
-by one that answers with None; by one that raises `KeyError`."""
+by one that answers with None; by one that raises `KeyError`; by one whose sockets are narrow, so soon full."""
+
+NARROW: Final = 16 * 1024
+"""Bytes of a socket's buffer that is soon full; Linux doubles it, for what it needs itself."""
 
 
 class Client(ABC):
@@ -314,6 +317,7 @@ class Shell(ABC):
     Attributes:
         asked: the hosts and ports that our own `connect` functions were called with.
         connecting: set when one of them is called.
+        made: the descriptors of the sockets that one of them made narrow.
     """
 
     def __init__(self, net: Net) -> None:
@@ -321,6 +325,7 @@ class Shell(ABC):
         self._clients: list[Client] = []
         self.asked: list[tuple[str, int]] = []
         self.connecting = threading.Event()
+        self.made: list[int] = []
 
     def client(self, server: Server | None = None, how: Connect = "theirs", /, **options: Unpack[Options]) -> Client:
         """A client of a server, which trusts our authority and knows no proxy unless told otherwise."""
@@ -358,6 +363,12 @@ class Shell(ABC):
         if how == "failing":
             raise KeyError(host)
 
+    def _narrow(self, sock: socket.socket | trio.SocketStream, how: Connect) -> None:
+        """Let a socket take little, if it is to be so."""
+        if how == "narrow":
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, NARROW)
+            self.made.append((sock if isinstance(sock, socket.socket) else sock.socket).fileno())
+
     @abstractmethod
     def _make(self, how: Connect, options: Options) -> Client:
         """A client of this shell."""
@@ -393,7 +404,9 @@ class BlockingShell(Shell):
             self._note(host, port, how)
             if how == "nonsense":
                 return None  # type: ignore[return-value]  # pyright: ignore[reportReturnType]  # the mistake
-            return socket.create_connection((host, port), WAIT)
+            made = socket.create_connection((host, port), WAIT)
+            self._narrow(made, how)
+            return made
 
         return Direct(Cartesia(**options, connect=None if how == "theirs" else ours))
 
@@ -431,6 +444,7 @@ class AsyncioShell(AwaitingShell):
                 return None  # type: ignore[return-value]  # pyright: ignore[reportReturnType]  # the mistake
             made = socket.create_connection((host, port), WAIT)  # on the loopback interface this does not wait
             made.settimeout(0)
+            self._narrow(made, how)
             return made
 
         return Driven(AsyncioCartesia(**options, connect=None if how == "theirs" else ours), self.loop)
@@ -446,7 +460,9 @@ class TrioShell(AwaitingShell):
                 await trio.sleep_forever()
             if how == "nonsense":
                 return None  # type: ignore[return-value]  # pyright: ignore[reportReturnType]  # the mistake
-            return await trio.open_tcp_stream(host, port)
+            made = await trio.open_tcp_stream(host, port)
+            self._narrow(made, how)
+            return made
 
         return Driven(TrioCartesia(**options, connect=None if how == "theirs" else ours), self.loop)
 

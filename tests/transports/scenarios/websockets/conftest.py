@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from cartesia_proto.codecs.events import SpeechEvent
     from cartesia_proto.speech import VoiceLike
     from tests.transports.conftest import Connection, Net, Script, Server
-    from tests.transports.scenarios.conftest import Client, Loop, Shell
+    from tests.transports.scenarios.conftest import AwaitingShell, Client, Loop, Shell
 
 Socket: TypeAlias = "DirectSocket | DrivenSocket"
 Context: TypeAlias = "TTSWebSocketContext | DrivenContext"
@@ -139,6 +139,17 @@ class DrivenContext:
 
     def receive_batch(self) -> Sequence[SpeechEvent]:
         return self._loop.run(self._native.receive_batch())
+
+    def batches(self) -> list[Sequence[SpeechEvent]]:
+        """All of them, by one task."""
+
+        async def receive() -> list[Sequence[SpeechEvent]]:
+            batches: list[Sequence[SpeechEvent]] = []
+            while batch := await self._native.receive_batch():
+                batches.append(batch)
+            return batches
+
+        return self._loop.run(receive())
 
     def __enter__(self) -> Self:
         self._loop.run(self._native.__aenter__())
@@ -376,6 +387,13 @@ class Stage:
         return Heard(tuple(events), failure)
 
     @staticmethod
+    def batches(context: Context) -> list[Sequence[SpeechEvent]]:
+        """Every batch, to the end."""
+        if isinstance(context, DrivenContext):
+            return context.batches()
+        return list(iter(context.receive_batch, []))
+
+    @staticmethod
     def message(kind: str, id: str | None = None, **fields: JsonValue) -> str:
         """A message of the server."""
         context: dict[str, JsonValue] = {} if id is None else {"context_id": id}
@@ -396,6 +414,12 @@ def stage(shell: Shell, net: Net, monkeypatch: pytest.MonkeyPatch) -> Stage:
     for module in (traffic, cartesia_asyncio.multiplexer, cartesia_trio.multiplexer, cartesia_trio.sender):
         monkeypatch.setattr(module, "CLOSING_SECONDS", WAIT)
     return Stage(shell, net)
+
+
+@pytest.fixture
+def awaiting_stage(awaiting: AwaitingShell, net: Net) -> Stage:
+    """The same for awaiting shells alone."""
+    return Stage(awaiting, net)
 
 
 @pytest.fixture
