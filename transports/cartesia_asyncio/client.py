@@ -54,6 +54,10 @@ class AsyncCartesia(AwaitingClient):
         connect: called with host and port for every new connection; answers with a connected, unencrypted stream
             socket. Excludes `local_address`.
 
+    It may be closed on any event loop or none, and so may all that it made; where its own loop goes on, that closes
+    them soon after. After a fork the child has connections of its own: what was open is its parent's, and ends in the
+    child as lost.
+
     The environment is read here, once.
 
     What carries requests is imported with the first one: some tens of milliseconds in which no other task runs. A

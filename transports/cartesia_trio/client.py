@@ -19,6 +19,7 @@ from cartesia_proto.config import configure
 from cartesia_proto.discretion import discreet
 from cartesia_proto.wire.proxy import choose_proxy
 from cartesia_trio.pages import Walk
+from cartesia_trio.runs import checkpoint
 
 if TYPE_CHECKING:
     import ssl
@@ -55,6 +56,10 @@ class AsyncCartesia(AwaitingClient):
         local_address: the address connections leave from.
         connect: called with host and port for every new connection; answers with an unencrypted `trio.abc.Stream`.
             Excludes `local_address`.
+
+    It may be closed in any run of trio or none, and so may all that it made; where its own run goes on, that closes
+    them soon after. After a fork the child has connections of its own: what was open is its parent's, and ends in the
+    child as lost.
 
     The environment is read here, once.
 
@@ -137,8 +142,6 @@ class AsyncCartesia(AwaitingClient):
         """
         if (network := self._network.close()) is not None:
             await network.aclose()
-        from cartesia_trio.connection import checkpoint  # noqa: PLC0415 - see the module docstring
-
         await checkpoint()
 
     async def __aenter__(self) -> Self:

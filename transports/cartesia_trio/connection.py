@@ -261,20 +261,6 @@ class _Records(ssl.SSLObject):
         return gathered.getvalue()
 
 
-def running() -> trio.lowlevel.TrioToken | None:
-    """What runs here, if this is a run of trio."""
-    try:
-        return trio.lowlevel.current_trio_token()
-    except RuntimeError:
-        return None
-
-
-async def checkpoint() -> None:
-    """A checkpoint, if this is a run of trio: a client may be closed from anywhere."""
-    if running() is not None:
-        await trio.lowlevel.checkpoint()
-
-
 async def dial(race: Race, local_address: str | None) -> trio.SocketStream:
     """A stream to the first address that answers; nothing else is left open.
 

@@ -32,8 +32,9 @@ from cartesia_proto.lines import Ready, Saying, Step
 from cartesia_proto.sessions.events import ContextEnded
 from cartesia_proto.sessions.handshake import connecting
 from cartesia_proto.wire.forks import FORKS
-from cartesia_trio.connection import TURNS_OF_A_STREAM, Connection, checkpoint
+from cartesia_trio.connection import TURNS_OF_A_STREAM, Connection
 from cartesia_trio.network import Network
+from cartesia_trio.runs import checkpoint
 from cartesia_trio.sender import LITTLE, Sender, beside
 
 T = TypeVar("T")

@@ -22,7 +22,8 @@ from cartesia_proto.wire import steps
 from cartesia_proto.wire.forks import FORKS
 from cartesia_proto.wire.pool import Pool
 from cartesia_proto.wire.proxy import Proxy
-from cartesia_trio.connection import Connect, Connection, dial, running
+from cartesia_trio.connection import Connect, Connection, dial
+from cartesia_trio.runs import running
 
 FORKS.arm(getattr(os, "register_at_fork", None))
 

@@ -14,8 +14,8 @@ from cartesia_proto.errors import LocalProtocolError
 from cartesia_proto.flow import Decoder, Operation
 from cartesia_proto.wire.exchange import StreamedBody, check_not_over
 from cartesia_proto.wire.forks import FORKS
-from cartesia_trio.connection import checkpoint
 from cartesia_trio.network import Network
+from cartesia_trio.runs import checkpoint
 from cartesia_trio.sending import Line, run
 
 E = TypeVar("E")

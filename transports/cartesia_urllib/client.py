@@ -54,6 +54,8 @@ class Cartesia(BlockingClient):
             its own making are accepted; credentials are headers it does not carry along to where it is redirected. It
             excludes `ssl_context`, `proxy`, `local_address` and `connect`.
 
+    After a fork the child has connections of its own; what was open is its parent's, and ends in the child as lost.
+
     The environment is read here and never again.
 
     What carries requests is imported with the first one. A signal handler may close the client at any time, but it must
