@@ -174,6 +174,17 @@ class Connection(asyncio.BufferedProtocol):
                 await self._wait(deadline)
         return not (self.ended or self.transport.is_closing())
 
+    async def flush(self, link: ByteLink, seconds: float) -> bool:
+        """Write all that a link has to send; False where the peer takes no more, of which the link tells when read.
+
+        Raises:
+            TimeoutError: as `send`.
+        """
+        sent = await self.send(link.data_to_send(), seconds, "write")
+        if not sent:
+            link.send_failed()
+        return sent
+
     async def read(self, link: ByteLink) -> None:
         """Feed a link once: with what arrived, with how it ended, or with the news that nothing came in time."""
         deadline = read_deadline(link, self._loop.time())

@@ -1,19 +1,17 @@
 """A streamed answer on asyncio.
 
-This module knows who may read it when, and when its connection is given back or closed. It must not know what the
-values mean nor how they are decoded: the core's `StreamedBody` does.
+This module knows how a task reads one, and how it is closed. It must not know who may read when, nor what the values
+mean: the core's `Reading` does.
 """
 
-from collections import deque
-from collections.abc import Callable, Coroutine
-from typing import Generic, Never, Self, TypeVar, final
+from collections.abc import Callable
+from typing import Generic, Self, TypeVar, final
 
+from cartesia_asyncio.connection import Connection
 from cartesia_asyncio.network import Network
-from cartesia_asyncio.sending import Line, run
-from cartesia_proto.errors import LocalProtocolError
+from cartesia_asyncio.sending import perform, performance, take
 from cartesia_proto.flow import Decoder, Operation
-from cartesia_proto.wire.exchange import StreamedBody, check_not_over
-from cartesia_proto.wire.forks import FORKS
+from cartesia_proto.performing import Reading, Steps
 
 E = TypeVar("E")
 
@@ -28,17 +26,7 @@ class BodyStream(Generic[E]):
 
     def __init__(self, network: Network, operation: Operation[Decoder[E]]) -> None:
         self._network = network
-        self._operation = operation
-        self._open: tuple[Line, StreamedBody[E]] | None = None
-        self._values: deque[E] = deque()
-        self._busy = False
-        self._closed = False
-        self._interrupted = False
-        FORKS.watch(self, BodyStream._begin_anew)
-
-    def _begin_anew(self) -> None:
-        """Nobody reads, in a child process, where the task that did will not run on."""
-        self._busy = False
+        self._reading: Reading[E, Connection] = Reading(performance(network, operation))
 
     async def __aenter__(self) -> Self:
         """Send the request, unless it was sent.
@@ -47,8 +35,8 @@ class BodyStream(Generic[E]):
             CartesiaError: no usable answer came; the stream is over.
             LocalProtocolError: the stream is over, or in use by another task.
         """
-        check_not_over(over=self._closed)
-        await self._alone(self._opened)
+        self._reading.check_not_over()
+        await self._alone(self._reading.opened)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -61,7 +49,7 @@ class BodyStream(Generic[E]):
         Raises:
             LocalProtocolError: it was read to its end, has failed, or was closed: its values come once.
         """
-        check_not_over(over=self._closed and not self._interrupted)
+        self._reading.check_not_over()
         return self
 
     async def __anext__(self) -> E:
@@ -73,12 +61,12 @@ class BodyStream(Generic[E]):
             LocalProtocolError: another task reads the stream; or an earlier read was cancelled, so that values are
                 lost and the stream is closed; or the client was closed.
         """
-        if not self._values:  # while there are values, nobody reads and nothing was lost
-            await self._alone(self._fill)
-            if not self._values:
-                self._closed = True
+        if not self._reading.values:  # while there are values, nobody reads and nothing was lost
+            await self._alone(self._reading.filled)
+            if not self._reading.values:
+                self._reading.close()
                 raise StopAsyncIteration
-        return self._values.popleft()
+        return self._reading.values.popleft()
 
     async def receive_batch(self) -> list[E]:
         """Everything that has arrived: at least one value, or none after the last, however often it is asked.
@@ -86,56 +74,19 @@ class BodyStream(Generic[E]):
         Raises:
             CartesiaError, LocalProtocolError: as for the next value.
         """
-        await self._alone(self._fill)
-        batch = list(self._values)
-        self._values.clear()
-        self._closed = self._closed or not batch
-        return batch
+        await self._alone(self._reading.filled)
+        return self._reading.batch()
 
     async def aclose(self) -> None:
         """Close the connection unless it can be used again. Idempotent, never raises, awaits nothing."""
-        self._closed = True
-        self._values.clear()
-        if self._open is not None:
-            self._open[0].close()
+        self._reading.close()
+        await perform(self._network, self._reading.release())
 
-    async def _fill(self) -> None:
-        """Wait until there are values or nothing more comes."""
-        if self._values or self._closed:
-            return
-        line, body = await self._opened()
-        while not self._closed:
+    async def _alone(self, steps: Callable[[], Steps[Connection, object]]) -> None:
+        """Take steps while keeping other tasks out; if one fails or is cancelled, the stream closes."""
+        with self._reading:
             try:
-                self._values.extend(body.receive())
-            finally:
-                if body.over:
-                    line.release(reusable=body.reusable)
-            if self._values or body.over:
-                return
-            await line.read()
-
-    async def _opened(self) -> tuple[Line, StreamedBody[E]]:
-        if self._open is None:
-            decoder, line = await run(self._network, self._operation)
-            if line is None:
-                raise AssertionError("a streamed success leaves its connection in use")
-            self._open = line, StreamedBody(line.exchange.link, decoder)
-            if self._closed:  # by another task, meanwhile
-                line.close()
-        return self._open
-
-    async def _alone(self, step: Callable[[], Coroutine[object, Never, object]]) -> None:
-        """Take a step while keeping other tasks out; if it fails or is cancelled, the stream closes."""
-        if self._busy:
-            raise LocalProtocolError("another task is reading this stream: a stream is for one task at a time")
-        if self._interrupted:
-            raise LocalProtocolError("an earlier read of this stream was cancelled, which closed it")
-        self._busy = True
-        try:
-            await step()
-        except BaseException as error:
-            self._interrupted = not isinstance(error, Exception)
-            await self.aclose()
-            raise
-        finally:
-            self._busy = False
+                await take(self._network, steps())
+            except BaseException:
+                await perform(self._network, self._reading.abort())
+                raise

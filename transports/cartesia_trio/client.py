@@ -112,8 +112,7 @@ class AsyncCartesia(AwaitingClient):
         """
         from cartesia_trio.sending import run  # noqa: PLC0415 - see the module docstring
 
-        value, _ = await run(self._network(), call.operation(self._config, self._random))
-        return value
+        return await run(self._network(), call.operation(self._config, self._random))
 
     def run_stream(self, call: StreamCall[E]) -> "BodyStream[E]":
         """Answer with a stream that has not been sent yet.

@@ -19,18 +19,18 @@ import socket
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
-from typing import Final, cast, final
+from typing import TYPE_CHECKING, Final, cast, final
 
 from cartesia_proto.credentials import Secret
 from cartesia_proto.errors import CartesiaError, ConnectionLost, LocalProtocolError, RemoteProtocolError, TimeoutError
 from cartesia_proto.flow import Attempt
 from cartesia_proto.wire.exchange import could_not_connect, timed_out, upload
 from cartesia_proto.wire.foreign import wire_head
-from cartesia_proto.wire.uploads import PIECE, ReadBody, Recording
-from cartesia_urllib.network import Network
-from cartesia_urllib.sending import Line
+from cartesia_proto.wire.uploads import PIECE, ReadBody
 from cartesia_urllib.sockets import Interrupter, feed, socket_timeout
+
+if TYPE_CHECKING:
+    from cartesia_urllib.sending import Line
 
 NOTHING_SENT: Final = (socket.gaierror, ConnectionRefusedError, ValueError)
 """Reasons that only connecting has: no such name, nobody there, and (`ssl.CertificateError`, a ValueError among the
@@ -38,63 +38,61 @@ OSErrors) a certificate that does not hold."""
 
 
 @final
-class ForeignLine(Line):
-    """A line that a user's opener carries; it cannot be interrupted before the head of the response has come."""
+class Foreign:
+    """What a user's opener carries in place of a connection; it cannot be interrupted before the head has come."""
 
-    def __init__(self, network: Network, attempt: Attempt, interrupter: Interrupter) -> None:
-        super().__init__(network, attempt, interrupter)
-        self._response: http.client.HTTPResponse
+    def __init__(self, opener: urllib.request.OpenerDirector, interrupter: Interrupter) -> None:
+        interrupter.check()
+        self._opener = opener
+        self._interrupter = interrupter
+        self._response: http.client.HTTPResponse | None = None
         self._cleanup = contextlib.ExitStack()
 
-    def read(self) -> None:
-        """Feed the exchange with some bytes of the body, with its end, or with the news that it is cut."""
-        with self._interrupter:
-            try:
-                feed(self.exchange.link, self._response.read1(PIECE))
-            except builtins.TimeoutError:
-                self.exchange.link.handle_deadline(math.inf)
-            except (OSError, http.client.HTTPException, ValueError):
-                self.exchange.link.connection_lost(time.monotonic())
-        self._network.check()
-
-    def finish(self) -> None:
-        """Close: the connection is not ours to use again."""
-        self.close()
+    def read(self, line: "Line") -> None:
+        """Feed the exchange with the head of the response, then with bytes of the body, its end, or that it is cut."""
+        link = line.exchange.link
+        if self._response is None:
+            self._response = self._begin(line)
+            fields = ((name, str(value)) for name, value in self._response.headers.items())
+            feed(link, wire_head(self._response.status, fields))
+            return
+        try:
+            feed(link, self._response.read1(PIECE))
+        except builtins.TimeoutError:
+            link.handle_deadline(math.inf)
+        except (OSError, http.client.HTTPException, ValueError):
+            link.connection_lost(time.monotonic())
 
     def close(self) -> None:
         """Close the response. Idempotent."""
         self._interrupter.attach()
         self._cleanup.close()
 
-    def _begin(self, files: Sequence[Recording], _: socket.socket | None, /) -> None:
-        """Let the opener send the request, and feed the head of its response."""
-        self._interrupter.check()
-        self.exchange.begin(files, time.monotonic())  # what the link wants sent, the opener says in its own words
-        body = ReadBody(upload(self._attempt.request), files)
-        answered = self._ask(body, upload(self._attempt.request).length(file.size for file in files))
+    def _begin(self, line: "Line") -> http.client.HTTPResponse:
+        """Let the opener send the request, and answer with its response."""
+        content = upload(line.attempt.request)
+        body = ReadBody(content, line.files)
+        answered = self._ask(line.attempt, body, content.length(file.size for file in line.files))
         if body.failure is not None:  # the opener takes it for one of the connection
             raise body.failure
         if isinstance(answered, CartesiaError):
             raise answered
-        self._response = answered
         self._cleanup.callback(answered.close)
         with contextlib.suppress(OSError, ValueError, AttributeError):  # it comes from no socket, or has ended already
             sock = self._cleanup.enter_context(socket.fromfd(answered.fileno(), socket.AF_INET, socket.SOCK_STREAM))
             self._interrupter.attach(sock)
-        fields = ((name, str(value)) for name, value in answered.headers.items())
-        feed(self.exchange.link, wire_head(answered.status, fields))
+        return answered
 
-    def _ask(self, body: ReadBody, length: int) -> http.client.HTTPResponse | CartesiaError:
+    def _ask(self, attempt: Attempt, body: ReadBody, length: int) -> http.client.HTTPResponse | CartesiaError:
         response: object = None
         try:
-            if self._network.opener is not None:
-                request = _request(self._attempt, body if length else None, length)
-                response = self._network.opener.open(request, timeout=socket_timeout(self._attempt.timeout))
+            request = _request(attempt, body if length else None, length)
+            response = self._opener.open(request, timeout=socket_timeout(attempt.timeout))
         except urllib.error.HTTPError as error:
             bodiless = cast("object", error.fp) is None  # whatever its declared type says, handlers may leave it out
             response = urllib.error.HTTPError("", error.code, "", error.headers, io.BytesIO()) if bodiless else error
         except (OSError, http.client.HTTPException, ValueError) as error:
-            return _failure(error, self._attempt)
+            return _failure(error, attempt)
         if response is None:
             return LocalProtocolError("the opener has no handler for this scheme")
         return cast("http.client.HTTPResponse", response)

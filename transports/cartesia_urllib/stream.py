@@ -12,10 +12,11 @@ from typing import Generic, Self, TypeVar, final
 
 from cartesia_proto.errors import CartesiaError, LocalProtocolError
 from cartesia_proto.flow import Decoder, Operation
+from cartesia_proto.performing import Receive
 from cartesia_proto.wire.exchange import StreamedBody, check_not_over
 from cartesia_proto.wire.forks import FORKS
 from cartesia_urllib.network import Network
-from cartesia_urllib.sending import Line, run
+from cartesia_urllib.sending import Line, finish, perform, run
 from cartesia_urllib.sockets import Interrupter
 
 E = TypeVar("E")
@@ -130,15 +131,13 @@ class BodyStream(Generic[E]):
         if self._busy.acquire(blocking=False):
             try:
                 if self._open is not None:
-                    self._open[0].close()
+                    perform(self._network, self._open[0].release(reusable=False), self._interrupter)
             finally:
                 self._busy.release()
 
     def _opened(self) -> tuple[Line, StreamedBody[E]]:
         if self._open is None:
             decoder, line = run(self._network, self._operation, self._interrupter)
-            if line is None:
-                raise AssertionError("a streamed success leaves its connection in use")
             self._open = line, StreamedBody(line.exchange.link, decoder)
         return self._open
 
@@ -156,11 +155,11 @@ class BodyStream(Generic[E]):
             line, body = self._opened()
             values = body.receive()
             if body.over:
-                line.finish()
+                finish(self._network, line, self._interrupter)
             if values:
                 return values
             if body.over:
                 self._over = True
             else:
-                line.read()
+                perform(self._network, Receive(line), self._interrupter)
         return []

@@ -1,0 +1,400 @@
+"""One call on connections, written once: its attempts, one after another, as steps that a transport takes.
+
+Actors: a `Performance`, which knows the order of things; and a driver in each transport, which takes one step after
+another in a ``match``: sleep, open or read a file, take an idle connection or make one, send, receive, keep, close::
+
+    for step in performance.steps():
+        with step:
+            match step: …
+
+* A step has slots for what comes of it. A failure of the library's own kinds (`TransportError`, `RemoteProtocolError`)
+  that leaves the ``with`` block is such an answer; whatever else leaves it ends the loop, and the driver closes the
+  connection that is in `line`, if there is one: no step is taken any more.
+* The connection belongs to the performance from the step that brings it to the step that keeps or closes it. That of a
+  streamed success stays open: its `Line` is the caller's, and each read of it is a step of its own.
+
+This module must not know sockets, event loops or clocks, nor when an attempt is made again (an `Operation` does).
+"""
+
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from typing import BinaryIO, Generic, Literal, TypeAlias, TypeVar, final
+
+from attrs import define, field
+
+from cartesia_proto.config import Limits
+from cartesia_proto.errors import LocalProtocolError, RemoteProtocolError, TransportError
+from cartesia_proto.flow import Attempt, Decoder, Done, Failure, Operation, Outcome
+from cartesia_proto.wire.exchange import Exchange, StreamedBody, check_not_over, files_to_open
+from cartesia_proto.wire.forks import FORKS
+from cartesia_proto.wire.proxy import Proxy
+from cartesia_proto.wire.uploads import Recording
+
+ConnectionT = TypeVar("ConnectionT")
+E = TypeVar("E")
+T = TypeVar("T")
+
+Opener: TypeAlias = Callable[[str], tuple[BinaryIO, int]]
+"""Opens a file by its path, and returns it with the size that the system tells of it."""
+
+
+@define(eq=False)
+class _Step:
+    """What all steps share.
+
+    Attributes:
+        error: by which the step failed, if it did.
+    """
+
+    error: TransportError | RemoteProtocolError | None = field(default=None, init=False)
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object, /) -> bool:
+        """Keep a failure that the performance knows what to do with."""
+        if not isinstance(error, TransportError | RemoteProtocolError):
+            return False
+        self.error = error
+        return True
+
+    @property
+    def failure(self) -> Failure | None:
+        """The failure as an outcome, if there is one."""
+        return None if self.error is None else Failure(self.error)
+
+
+@final
+@define(eq=False)
+class Sleep(_Step):
+    """Wait so many seconds, often none."""
+
+    seconds: float
+
+
+@final
+@define(eq=False)
+class UseFile(_Step):
+    """Open a file or read a piece of it, by `Recording.open` or `use`; that may wait, so in a thread where it must not.
+
+    Attributes:
+        piece: the bytes that were read.
+    """
+
+    file: Recording
+    use: Literal["open", "read"]
+    piece: bytes = field(default=b"", init=False)
+
+    def take(self) -> None:
+        """Do it.
+
+        Raises:
+            OSError, LocalProtocolError: as `Recording.open` and `Recording.read`.
+        """
+        if self.use == "open":
+            self.file.open()
+        else:
+            self.piece = self.file.read()
+
+
+@final
+@define(eq=False)
+class Take(_Step, Generic[ConnectionT]):
+    """Take an idle connection for the attempt, if there is one that is good for another request."""
+
+    attempt: Attempt
+    connection: ConnectionT | None = field(default=None, init=False)
+
+
+@final
+@define(eq=False)
+class Connect(_Step, Generic[ConnectionT]):
+    """Make a connection for the attempt."""
+
+    attempt: Attempt
+    connection: ConnectionT | None = field(default=None, init=False)
+
+
+@final
+@define(eq=False)
+class Line(Generic[ConnectionT]):
+    """One exchange and the connection it takes place on.
+
+    Attributes:
+        files: those of the request, opened.
+        over: the connection was kept or closed, and may be another's by now.
+    """
+
+    attempt: Attempt
+    exchange: Exchange
+    connection: ConnectionT
+    files: Sequence[Recording]
+    over: bool = field(default=False, init=False)
+
+    def release(self, *, reusable: bool) -> "Release[ConnectionT] | None":
+        """The step that gives the connection back if it can carry another request, else closes it; once."""
+        if self.over:
+            return None
+        self.over = True
+        return Release(self, keep=reusable)
+
+
+@final
+@define(eq=False)
+class Send(_Step, Generic[ConnectionT]):
+    """Send what the link of the line has to send, within the attempt's timeout for each write.
+
+    Attributes:
+        sent: False where the peer takes no more, of which reading tells why.
+    """
+
+    line: Line[ConnectionT]
+    sent: bool = field(default=True, init=False)
+
+
+@final
+@define(eq=False)
+class Receive(_Step, Generic[ConnectionT]):
+    """Feed the link of the line once."""
+
+    line: Line[ConnectionT]
+
+
+@final
+@define(eq=False)
+class Release(_Step, Generic[ConnectionT]):
+    """Keep the connection of a line for another request, or close it at once."""
+
+    line: Line[ConnectionT]
+    keep: bool = field(kw_only=True)
+
+
+Moving: TypeAlias = Send[ConnectionT] | Receive[ConnectionT] | Release[ConnectionT]
+Step: TypeAlias = Sleep | UseFile | Take[ConnectionT] | Connect[ConnectionT] | Moving[ConnectionT]
+"""Everything that a driver must be able to do."""
+
+Steps: TypeAlias = Generator[Step[ConnectionT], None, T]
+
+
+@final
+class Performance(Generic[T, ConnectionT]):
+    """One operation on its way to its result.
+
+    Attributes:
+        line: the last one, once there is one; of a streamed success it is in use, else over.
+    """
+
+    def __init__(
+        self, operation: Operation[T], limits: Limits, proxy: Proxy | None, opener: Opener, now: Callable[[], float]
+    ) -> None:
+        self.line: Line[ConnectionT] | None = None
+        self._operation = operation
+        self._limits = limits
+        self._proxy = proxy
+        self._opener = opener
+        self._now = now
+        self._files: Sequence[Recording] = ()
+        self._result: Done[T] | None = None
+
+    def steps(self) -> Steps[ConnectionT, None]:
+        """Yield what is to be done, until there is a result.
+
+        Raises:
+            CartesiaError: the call's final error.
+            OSError: a file to be sent cannot be opened or read.
+        """
+        step = self._operation.start()
+        self._files = [Recording(part, self._opener) for part in files_to_open(step)]
+        for file in self._files:
+            yield UseFile(file, "open")
+        while isinstance(step, Attempt):
+            yield Sleep(step.delay)
+            outcome = yield from self._attempt(step)
+            step = self._operation.resume(outcome)
+        self._result = step
+
+    def result(self) -> tuple[T, Line[ConnectionT]]:
+        """The value, and the line it came by."""
+        if self._result is None or self.line is None:
+            raise AssertionError("the steps were not taken to their end")
+        return self._result.value, self.line
+
+    def end(self) -> None:
+        """Close the files, and make no further attempt. Idempotent, never raises."""
+        for file in self._files:
+            file.close()
+        self._operation.abandon()
+
+    def abort(self) -> Release[ConnectionT] | None:
+        """The step that is still to be taken where the others came to no end: closing the connection in use."""
+        return None if self.line is None else self.line.release(reusable=False)
+
+    def _attempt(self, attempt: Attempt) -> Steps[ConnectionT, Outcome]:
+        take: Take[ConnectionT] = Take(attempt)
+        yield take
+        if take.connection is None:
+            return (yield from self._on_a_fresh_connection(attempt))
+        line = self._begin(attempt, take.connection)
+        outcome = yield from self._exchanged(line)
+        # The peer may have closed it meanwhile: then the request is sent again at once, and that is no retry.
+        return (yield from self._on_a_fresh_connection(attempt)) if line.exchange.stale(outcome) else outcome
+
+    def _on_a_fresh_connection(self, attempt: Attempt) -> Steps[ConnectionT, Outcome]:
+        connect: Connect[ConnectionT] = Connect(attempt)
+        yield connect
+        if connect.error is not None:
+            return Failure(connect.error)
+        if connect.connection is None:
+            raise AssertionError("a connection that could not be made has an error")
+        return (yield from self._exchanged(self._begin(attempt, connect.connection)))
+
+    def _begin(self, attempt: Attempt, connection: ConnectionT) -> Line[ConnectionT]:
+        exchange = Exchange(attempt, self._limits, self._proxy)
+        self.line = line = Line(attempt, exchange, connection, self._files)
+        return line
+
+    def _exchanged(self, line: Line[ConnectionT]) -> Steps[ConnectionT, Outcome]:
+        """Send the request and read until the outcome is known; only a streamed body leaves the connection in use."""
+        outcome = (yield from self._sent(line)) or (yield from self._received(line))
+        if not line.exchange.streaming and (step := line.release(reusable=line.exchange.reusable)) is not None:
+            yield step
+        return outcome
+
+    def _sent(self, line: Line[ConnectionT]) -> Steps[ConnectionT, Failure | None]:
+        """Send the request, as far as the peer takes it: it may have answered and closed before the end."""
+        link = line.exchange.link
+        for piece in line.exchange.begin(self._files, self._now()):
+            data = piece if isinstance(piece, bytes) else (yield from _read(piece))
+            link.send_body(data)
+            step = Send(line)
+            yield step
+            if step.error is not None or not step.sent:
+                return step.failure
+        link.end_request()
+        step = Send(line)
+        yield step
+        return step.failure
+
+    def _received(self, line: Line[ConnectionT]) -> Steps[ConnectionT, Outcome]:
+        while (outcome := line.exchange.outcome()) is None:
+            step = Receive(line)
+            yield step
+            if step.error is not None:
+                return Failure(step.error)
+        return outcome
+
+
+def _read(file: Recording) -> "Generator[UseFile, None, bytes]":
+    step = UseFile(file, "read")
+    yield step
+    return step.piece
+
+
+@final
+class Reading(Generic[E, ConnectionT]):
+    """The values of one streamed success for one reader at a time: who may read when, as steps that a transport takes.
+
+    Attributes:
+        values: those that have arrived and were not handed out; empty once it was closed.
+        closed: nothing more is handed out.
+        interrupted: a read was cut short by something else than an error, so that values may be lost.
+    """
+
+    def __init__(self, performance: Performance[Decoder[E], ConnectionT]) -> None:
+        self.values: deque[E] = deque()
+        self.closed: bool = False
+        self.interrupted: bool = False
+        self._performance = performance
+        self._body: StreamedBody[E] | None = None
+        self._busy = False
+        FORKS.watch(self, Reading.begin_anew)
+
+    def begin_anew(self) -> None:
+        """Nobody reads, in a child process, where whoever did will not run on."""
+        self._busy = False
+
+    def check_not_over(self) -> None:
+        """Refuse to begin again with a stream whose values came.
+
+        Raises:
+            LocalProtocolError: it was read to its end, has failed, or was closed.
+        """
+        check_not_over(over=self.closed and not self.interrupted)
+
+    def __enter__(self) -> None:
+        """Keep other readers out, in a ``with`` block of one read.
+
+        Raises:
+            LocalProtocolError: somebody reads already; or an earlier read was interrupted.
+        """
+        if self._busy:
+            raise LocalProtocolError("another task is reading this stream: a stream is for one task at a time")
+        if self.interrupted:
+            raise LocalProtocolError("an earlier read of this stream was cancelled, which closed it")
+        self._busy = True
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        """Let others read; after an exception there is nothing more to be read."""
+        self._busy = False
+        if error is not None:
+            self.interrupted = not isinstance(error, Exception)
+            self.close()
+
+    def close(self) -> None:
+        """Hand out nothing more; the step of `release` follows."""
+        self.closed = True
+        self.values.clear()
+
+    def batch(self) -> list[E]:
+        """Take all values that have arrived; where there are none after `filled`, it is over."""
+        batch = list(self.values)
+        self.values.clear()
+        self.closed = self.closed or not batch
+        return batch
+
+    def release(self) -> Release[ConnectionT] | None:
+        """The step that closes the connection of a body that has begun, unless it was kept or closed before.
+
+        Whoever is still making the request does so at its end.
+        """
+        return None if self._body is None else self._performance.abort()
+
+    def abort(self) -> Release[ConnectionT] | None:
+        """The step that is still to be taken where those of `opened` or `filled` came to no end."""
+        self._performance.end()
+        return self._performance.abort()
+
+    def opened(self) -> Steps[ConnectionT, StreamedBody[E]]:
+        """Yield what is to be done until the body begins; nothing if it has begun."""
+        if self._body is None:
+            yield from self._performance.steps()
+            self._performance.end()
+            decoder, line = self._performance.result()
+            self._body = StreamedBody(line.exchange.link, decoder)
+            if self.closed and (step := self._performance.abort()) is not None:  # by another task, meanwhile
+                yield step
+        return self._body
+
+    def filled(self) -> Steps[ConnectionT, None]:
+        """Yield what is to be done until there are values or nothing more comes.
+
+        Raises:
+            CartesiaError: what ended the body early, after the values before it.
+        """
+        if self.values or self.closed:
+            return
+        body = yield from self.opened()
+        line = self._performance.result()[1]
+        while not self.closed:
+            try:
+                self.values.extend(body.receive())
+            finally:
+                # Before the failure leaves: whoever drives these steps takes none after it.
+                if body.over and (step := line.release(reusable=body.reusable)) is not None:
+                    yield step
+            if self.values or body.over:
+                return
+            received = Receive(line)
+            yield received
+            if received.error is not None:
+                raise received.error
