@@ -19,7 +19,7 @@ import socket
 import time
 import urllib.error
 import urllib.request
-from typing import TYPE_CHECKING, Final, cast, final
+from typing import Final, cast, final
 
 from cartesia_proto.credentials import Secret
 from cartesia_proto.errors import CartesiaError, ConnectionLost, LocalProtocolError, RemoteProtocolError, TimeoutError
@@ -27,10 +27,8 @@ from cartesia_proto.flow import Attempt
 from cartesia_proto.wire.exchange import could_not_connect, timed_out, upload
 from cartesia_proto.wire.foreign import wire_head
 from cartesia_proto.wire.uploads import PIECE, ReadBody
+from cartesia_urllib.sending import Foreign, Line
 from cartesia_urllib.sockets import Interrupter, feed, socket_timeout
-
-if TYPE_CHECKING:
-    from cartesia_urllib.sending import Line
 
 NOTHING_SENT: Final = (socket.gaierror, ConnectionRefusedError, ValueError)
 """Reasons that only connecting has: no such name, nobody there, and (`ssl.CertificateError`, a ValueError among the
@@ -38,7 +36,7 @@ OSErrors) a certificate that does not hold."""
 
 
 @final
-class Foreign:
+class Opened(Foreign):
     """What a user's opener carries in place of a connection; it cannot be interrupted before the head has come."""
 
     def __init__(self, opener: urllib.request.OpenerDirector, interrupter: Interrupter) -> None:
@@ -48,7 +46,7 @@ class Foreign:
         self._response: http.client.HTTPResponse | None = None
         self._cleanup = contextlib.ExitStack()
 
-    def read(self, line: "Line") -> None:
+    def read(self, line: Line) -> None:
         """Feed the exchange with the head of the response, then with bytes of the body, its end, or that it is cut."""
         link = line.exchange.link
         if self._response is None:
@@ -68,7 +66,7 @@ class Foreign:
         self._interrupter.attach()
         self._cleanup.close()
 
-    def _begin(self, line: "Line") -> http.client.HTTPResponse:
+    def _begin(self, line: Line) -> http.client.HTTPResponse:
         """Let the opener send the request, and answer with its response."""
         content = upload(line.attempt.request)
         body = ReadBody(content, line.files)

@@ -8,7 +8,8 @@ import contextlib
 import os
 import socket
 import time
-from typing import TYPE_CHECKING, BinaryIO, TypeAlias, TypeVar, assert_never
+from abc import ABC, abstractmethod
+from typing import BinaryIO, TypeAlias, TypeVar, assert_never
 
 from cartesia_proto import performing
 from cartesia_proto.flow import Attempt, Operation
@@ -16,14 +17,22 @@ from cartesia_proto.wire.uploads import PIECE
 from cartesia_urllib.network import Network
 from cartesia_urllib.sockets import Interrupter, flush, read
 
-if TYPE_CHECKING:
-    from cartesia_urllib.foreign import Foreign
-
 T = TypeVar("T")
 
-Connection: TypeAlias = "socket.socket | Foreign"
-"""A socket of ours, or what a user's opener answered with."""
 
+class Foreign(ABC):
+    """What a user's opener carries in place of a connection."""
+
+    @abstractmethod
+    def read(self, line: "Line") -> None:
+        """Feed the link of the line once."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close it. Idempotent."""
+
+
+Connection: TypeAlias = socket.socket | Foreign
 Line: TypeAlias = performing.Line[Connection]
 
 
@@ -77,14 +86,15 @@ def perform(network: Network, step: performing.Step[Connection] | None, interrup
             step.sent = _send(line, interrupter)
         case performing.Receive(line=line):
             with interrupter:
-                read(line.connection, line.exchange.link) if isinstance(line.connection, socket.socket) else (
-                    line.connection.read(line)
-                )
+                _receive(line)
             network.check()
-        case performing.Release(line=line, keep=True) if isinstance(line.connection, socket.socket):
-            network.give_back(line.attempt.request.origin, line.connection, interrupter)
-        case performing.Release(line=line):
-            interrupter.close() if isinstance(line.connection, socket.socket) else line.connection.close()
+        case performing.Release(line=line, keep=keep):
+            if isinstance(line.connection, Foreign):
+                line.connection.close()
+            elif keep:
+                network.give_back(line.attempt.request.origin, line.connection, interrupter)
+            else:
+                interrupter.close()
         case _:
             assert_never(step)
 
@@ -95,7 +105,7 @@ def finish(network: Network, line: Line, interrupter: Interrupter) -> None:
     Idempotent: the connection may be another's afterwards.
     """
     link = line.exchange.link
-    if not (line.over or link.reusable) and isinstance(line.connection, socket.socket):
+    if not (line.over or link.reusable or isinstance(line.connection, Foreign)):
         with interrupter, contextlib.suppress(OSError):
             line.connection.settimeout(0)
             link.receive_data(line.connection.recv(PIECE), time.monotonic())
@@ -104,18 +114,25 @@ def finish(network: Network, line: Line, interrupter: Interrupter) -> None:
 
 def _send(line: Line, interrupter: Interrupter) -> bool:
     """Send; not to an opener, which sends in its own words once it is asked for the answer."""
-    if not isinstance(line.connection, socket.socket):
+    if isinstance(line.connection, Foreign):
         return False
     with interrupter:
         return flush(line.connection, line.exchange.link, line.attempt.request.origin[1:], line.attempt.timeout)
 
 
+def _receive(line: Line) -> None:
+    if isinstance(line.connection, Foreign):
+        line.connection.read(line)
+    else:
+        read(line.connection, line.exchange.link)
+
+
 def _connected(network: Network, attempt: Attempt, interrupter: Interrupter) -> Connection:
     if network.opener is None:
         return network.connector.open(attempt, interrupter)
-    from cartesia_urllib.foreign import Foreign  # noqa: PLC0415 - urllib, only for this
+    from cartesia_urllib.foreign import Opened  # noqa: PLC0415 - urllib, only for this
 
-    return Foreign(network.opener, interrupter)
+    return Opened(network.opener, interrupter)
 
 
 def _open(path: str) -> tuple[BinaryIO, int]:
