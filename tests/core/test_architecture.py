@@ -39,7 +39,7 @@ LAYERS: Final = {
     "api": "api",
     "sessions": "sessions",
     "wire": "wire",
-    "conversation": "performing conversation contexts awaiting clients websocket_tts traffic waiters exclusion "
+    "conversation": "performing sharing conversation contexts awaiting clients websocket_tts traffic waiters exclusion "
     "multiplexer lines blocking",
     "server": "server",
     "testing": "testing",

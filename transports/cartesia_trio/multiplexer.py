@@ -31,6 +31,7 @@ from cartesia_proto.http import Response
 from cartesia_proto.lines import Ready, Saying, Step
 from cartesia_proto.sessions.events import ContextEnded
 from cartesia_proto.sessions.handshake import connecting
+from cartesia_proto.sharing import Readers, Sending, Standing
 from cartesia_proto.wire.forks import FORKS
 from cartesia_trio.connection import TURNS_OF_A_STREAM, Connection
 from cartesia_trio.network import Network
@@ -67,15 +68,13 @@ class Multiplexer(Sender):
 
     def _begin_anew(self) -> None:
         """Nobody waits or connects: so at first, and in a child process, where the tasks that did will not run on."""
-        self._sending, self._draining = None, False
+        self._sending = Sending(trio.Event)
         self._looks = self._looked = 0  # for a connection: how many have begun, and which of them ended last
         self._looking: trio.Event | None = None  # for the end of the present one
         self._attempting = trio.CancelScope()  # to connect
-        self._awaiting: dict[trio.CancelScope, str] = {}  # who waits for a connection or to write, for which id
-        self._leader: object = None  # what the task waits for that reads for all
+        self._standing: Standing[trio.CancelScope] = Standing()  # waits for a connection, or to write
+        self._readers = Readers(trio.Event)
         self._reading = trio.CancelScope()  # of the leader's wait
-        self._followers: dict[object, trio.Event] = {}
-        self._successor: trio.Event | None = None  # of whom was appointed and has not had its turn
         if self._conversation is not None:
             self._conversation.disown(math.nan)
 
@@ -132,27 +131,23 @@ class Multiplexer(Sender):
             return
         concerned = change(trio.current_time())
         self._wake(concerned)
-        for scope, id in self._awaiting.items():
-            if id in concerned:
-                scope.cancel()
-        if not self._draining:  # else it is sent by whoever writes
+        for scope in self._standing.of(concerned):
+            scope.cancel()
+        if not self._sending.draining:  # else it is sent by whoever writes
             with trio.CancelScope(shield=True):
                 await self._flush(self._config.timeout)
         await trio.lowlevel.checkpoint()
 
     async def next(self, id: str, take: Callable[[], T | None], alone: Alone, first: Step[None] | None) -> T:
         """Take the first step, then wait until something is taken; try when something comes for the id."""
-        with alone:
+        with alone, self._readers:
             await trio.lowlevel.checkpoint()
             if first is not None:
                 with suppress(ContextEnded):  # what is taken tells
                     await first()
-            try:
-                while (taken := take()) is None:
-                    await self._wait(id)
-                return taken
-            finally:
-                self._appoint()
+            while (taken := take()) is None:
+                await self._wait(id)
+            return taken
 
     async def at_hand(self, taken: deque[T], alone: Alone, otherwise: Step[T]) -> T:
         """The first of what was taken already; where there is none any more, what that step comes to."""
@@ -181,46 +176,27 @@ class Multiplexer(Sender):
 
     async def _wait(self, key: object) -> None:
         """Wait until something may have happened that concerns a context (the key is its id), or the connection."""
-        if self._leader is None:
+        if self._readers.leader is None:
             conversation, connection = self._current, self._connection
-            self._leader = key
-            try:
+            with self._readers.lead(key):
                 self._wake(await self._read(conversation, connection))
-            finally:
-                self._leader = None
             await self._follow_up(conversation, connection)
-            return
-        woken = self._followers[key] = trio.Event()
-        try:
-            await woken.wait()
-        finally:
-            del self._followers[key]
-            if self._successor is woken:
-                self._successor = None
-
-    def _appoint(self) -> None:
-        """See to it that somebody reads while anybody waits."""
-        if self._leader is None and self._successor is None and self._followers:
-            self._successor = next(iter(self._followers.values()))
-            self._successor.set()
+        else:
+            with self._readers.follow(key) as woken:
+                await woken.wait()
 
     def _wake(self, concerned: Iterable[str] = ()) -> None:
         """Wake those it concerns, and let the leader's wait end when it is due."""
         if self._conversation is None:
             return
-        for key in concerned:
-            if key == self._leader:
-                self._reading.cancel()
-            elif key in self._followers:
-                self._followers[key].set()
+        if self._readers.wake(concerned):
+            self._reading.cancel()
         self._reading.deadline = self._due(self._conversation)
 
     async def _until_closed(self, conversation: TTSConversation) -> None:
-        try:
+        with self._readers:
             while conversation.link.state != "closed":
                 await self._wait(object())
-        finally:
-            self._appoint()
 
     # Bytes.
 
@@ -258,23 +234,20 @@ class Multiplexer(Sender):
 
         Where somebody reads for all, that is left to them, as long as something comes of it, up to a few messages.
         """
-        most = self._received + (MOST_BYTES if self._leader is None else LITTLE)
+        most = self._received + (MOST_BYTES if self._readers.leader is None else LITTLE)
         while not conversation.over and self._received < most:
-            before, leader = self._received, self._leader
+            before, leader = self._received, self._readers.leader
             if leader is None:
                 if not self._connection.readable:
                     return
-                with trio.move_on_after(MOMENT) as scope:
-                    try:
-                        await self._wait(scope)
-                    finally:
-                        self._appoint()
+                with trio.move_on_after(MOMENT) as scope, self._readers:
+                    await self._wait(scope)
             else:
                 # Who leads may have more to read in the cipher than in the socket; in two turns everybody has one.
                 await trio.sleep(0 if self._connection.quiet else MOMENT)
                 for _ in range(TURNS_OF_A_STREAM if self._connection.foreign else 1):
                     await trio.lowlevel.checkpoint()
-            if (self._received, self._leader) == (before, leader):
+            if (self._received, self._readers.leader) == (before, leader):
                 return
 
     # Connecting.
@@ -310,12 +283,8 @@ class Multiplexer(Sender):
 
     async def _unless(self, id: str, step: Step[T]) -> T | None:
         """What a step comes to; where a change concerns the id meanwhile, the step is cancelled, and it is None."""
-        with trio.CancelScope() as scope:
-            self._awaiting[scope] = id
-            try:
-                return await step()
-            finally:
-                del self._awaiting[scope]
+        with trio.CancelScope() as scope, self._standing.during(scope, id):
+            return await step()
         return None
 
     async def _connect(self) -> None:

@@ -8,8 +8,8 @@ has read sends only what leaves at once: what is left is for whoever reads next,
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from functools import partial
 from typing import Final, TypeVar
 
@@ -17,6 +17,7 @@ import trio
 
 from cartesia_proto.conversation import CLOSING_SECONDS, TTSConversation
 from cartesia_proto.lines import Step
+from cartesia_proto.sharing import Sending
 from cartesia_trio.connection import Connection
 from cartesia_trio.network import Network
 
@@ -39,9 +40,7 @@ class Sender(ABC):
         self._seconds = seconds
         self._connection: Connection
         self._conversation: TTSConversation | None = None
-        self._sending: trio.Event | None = None  # for the end of whoever sends
-        self._draining = False  # who sends everything
-        self._drains = 0  # how often everything was sent
+        self._sending = Sending(trio.Event)
 
     @abstractmethod
     def _wake(self, concerned: Iterable[str] = ()) -> None:
@@ -57,15 +56,15 @@ class Sender(ABC):
 
     async def _flush(self, seconds: float) -> None:
         """Send everything, or wait for whoever does. If it does not leave in time, the connection is lost."""
-        drains = self._drains
-        while self._sending is not None:
-            await self._sending.wait()
-            if self._drains != drains:  # these bytes are among all that was sent
+        drains = self._sending.drains
+        while self._sending.ended is not None:
+            await self._sending.ended.wait()
+            if self._sending.drains != drains:  # these bytes are among all that was sent
                 return
         if self._conversation is None:
             return
         conversation, connection = self._conversation, self._connection
-        with self._sends(draining=True):  # no cancellation comes between a change and its bytes
+        with self._sending.alone(draining=True):  # no cancellation comes between a change and its bytes
             while data := bytes(connection.unsent) + conversation.link.data_to_send():
                 connection.unsent.clear()
                 await self._write(conversation, connection, data, seconds)
@@ -113,30 +112,18 @@ class Sender(ABC):
     async def _follow_up(self, conversation: TTSConversation, connection: Connection) -> None:
         """Send what was answered to what was read, if that need not be waited for, and close what is over."""
         if self._has_more_to_send(conversation, connection):
-            with self._sends(draining=connection.foreign):
+            with self._sending.alone(draining=connection.foreign):
                 await self._send_some(conversation, connection)
         if conversation.link.state == "closed":
             await self._network.close(connection)
 
     def _has_more_to_send(self, conversation: TTSConversation, connection: Connection) -> bool:
         """Whether there are bytes to be sent and nobody sends."""
-        return self._sending is None and bool(connection.unsent or conversation.link.has_data_to_send)
-
-    @contextmanager
-    def _sends(self, *, draining: bool) -> Iterator[None]:
-        """Keep others from sending, until all that there is has been sent, or (else) as long as seems right."""
-        self._sending = sending = trio.Event()
-        self._draining = draining
-        try:
-            yield
-            self._drains += draining
-        finally:
-            self._sending, self._draining = None, False
-            sending.set()
+        return self._sending.ended is None and bool(connection.unsent or conversation.link.has_data_to_send)
 
     async def _send_as_it_leaves(self, conversation: TTSConversation, connection: Connection) -> None:
         """Send what was left, beside whoever reads. Who wants to send meanwhile waits: a socket has one who waits."""
-        with self._sends(draining=False):
+        with self._sending.alone(draining=False):
             while connection.unsent or conversation.link.has_data_to_send:
                 await connection.wait_writable()
                 await self._send_some(conversation, connection)
