@@ -1,7 +1,7 @@
 """One call on connections, written once: its attempts, one after another, as steps that a transport takes.
 
 Actors: a `Performance`, which knows the order of things; and a driver in each transport, which takes one step after
-another in a ``match``: sleep, open or read a file, take an idle connection or make one, send, receive, keep, close::
+another in a ``match``: sleep, open or read a file, look at an idle connection or make one, send, receive, keep, close::
 
     for step in performance.steps():
         with step:
@@ -16,23 +16,24 @@ another in a ``match``: sleep, open or read a file, take an idle connection or m
 This module must not know sockets, event loops or clocks, nor when an attempt is made again (an `Operation` does).
 """
 
-from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from typing import BinaryIO, Generic, Literal, TypeAlias, TypeVar, final
 
 from attrs import define, field
 
 from cartesia_proto.config import Limits
-from cartesia_proto.errors import LocalProtocolError, RemoteProtocolError, TransportError
-from cartesia_proto.flow import Attempt, Decoder, Done, Failure, Operation, Outcome
-from cartesia_proto.wire.exchange import Exchange, StreamedBody, check_not_over, files_to_open
-from cartesia_proto.wire.forks import FORKS
+from cartesia_proto.errors import Phase, RemoteProtocolError, TransportError
+from cartesia_proto.flow import Attempt, Done, Failure, Operation, Outcome
+from cartesia_proto.wire.exchange import ByteLink, Exchange, files_to_open
+from cartesia_proto.wire.pool import Pool
 from cartesia_proto.wire.proxy import Proxy
 from cartesia_proto.wire.uploads import Recording
 
 ConnectionT = TypeVar("ConnectionT")
-E = TypeVar("E")
 T = TypeVar("T")
+
+Origin: TypeAlias = tuple[str, str, int]
+"""Scheme, host and port; what idle connections are told apart by, as one client has one proxy."""
 
 Opener: TypeAlias = Callable[[str], tuple[BinaryIO, int]]
 """Opens a file by its path, and returns it with the size that the system tells of it."""
@@ -99,15 +100,6 @@ class UseFile(_Step):
 
 @final
 @define(eq=False)
-class Take(_Step, Generic[ConnectionT]):
-    """Take an idle connection for the attempt, if there is one that is good for another request."""
-
-    attempt: Attempt
-    connection: ConnectionT | None = field(default=None, init=False)
-
-
-@final
-@define(eq=False)
 class Connect(_Step, Generic[ConnectionT]):
     """Make a connection for the attempt."""
 
@@ -115,28 +107,40 @@ class Connect(_Step, Generic[ConnectionT]):
     connection: ConnectionT | None = field(default=None, init=False)
 
 
-@final
 @define(eq=False)
 class Line(Generic[ConnectionT]):
-    """One exchange and the connection it takes place on.
+    """A byte link and the connection that carries it for an attempt.
 
     Attributes:
         files: those of the request, opened.
+        phase: what a write that takes too long belongs to.
         over: the connection was kept or closed, and may be another's by now.
     """
 
     attempt: Attempt
-    exchange: Exchange
+    link: ByteLink
     connection: ConnectionT
-    files: Sequence[Recording]
+    files: Sequence[Recording] = ()
+    phase: Phase = "write"
     over: bool = field(default=False, init=False)
 
     def release(self, *, reusable: bool) -> "Release[ConnectionT] | None":
         """The step that gives the connection back if it can carry another request, else closes it; once."""
-        if self.over:
-            return None
-        self.over = True
-        return Release(self, keep=reusable)
+        return next(self.releasing(reusable=reusable), None)
+
+    def releasing(self, *, reusable: bool) -> "Generator[Release[ConnectionT], None, None]":
+        """Yield that step, once."""
+        if not self.over:
+            self.over = True
+            yield Release(self, keep=reusable)
+
+
+@final
+@define(eq=False)
+class HttpLine(Line[ConnectionT]):
+    """The line of one HTTP exchange."""
+
+    exchange: Exchange = field(kw_only=True)
 
 
 @final
@@ -162,6 +166,27 @@ class Receive(_Step, Generic[ConnectionT]):
 
 @final
 @define(eq=False)
+class Probe(_Step, Generic[ConnectionT]):
+    """Find out whether nothing arrived on an idle connection that nobody asked for, the end included.
+
+    Attributes:
+        untouched: it is so, and the connection is good for another request.
+    """
+
+    line: Line[ConnectionT]
+    untouched: bool = field(default=False, init=False)
+
+
+@final
+@define(eq=False)
+class Discard(_Step, Generic[ConnectionT]):
+    """Close a connection that is on no line at once."""
+
+    connection: ConnectionT
+
+
+@final
+@define(eq=False)
 class Release(_Step, Generic[ConnectionT]):
     """Keep the connection of a line for another request, or close it at once."""
 
@@ -170,7 +195,8 @@ class Release(_Step, Generic[ConnectionT]):
 
 
 Moving: TypeAlias = Send[ConnectionT] | Receive[ConnectionT] | Release[ConnectionT]
-Step: TypeAlias = Sleep | UseFile | Take[ConnectionT] | Connect[ConnectionT] | Moving[ConnectionT]
+Pooling: TypeAlias = Probe[ConnectionT] | Discard[ConnectionT]
+Step: TypeAlias = Sleep | UseFile | Connect[ConnectionT] | Moving[ConnectionT] | Pooling[ConnectionT]
 """Everything that a driver must be able to do."""
 
 Steps: TypeAlias = Generator[Step[ConnectionT], None, T]
@@ -185,10 +211,17 @@ class Performance(Generic[T, ConnectionT]):
     """
 
     def __init__(
-        self, operation: Operation[T], limits: Limits, proxy: Proxy | None, opener: Opener, now: Callable[[], float]
+        self,
+        operation: Operation[T],
+        pool: Pool[Origin, ConnectionT],
+        limits: Limits,
+        proxy: Proxy | None,
+        opener: Opener,
+        now: Callable[[], float],
     ) -> None:
-        self.line: Line[ConnectionT] | None = None
+        self.line: HttpLine[ConnectionT] | None = None
         self._operation = operation
+        self._pool = pool
         self._limits = limits
         self._proxy = proxy
         self._opener = opener
@@ -213,7 +246,7 @@ class Performance(Generic[T, ConnectionT]):
             step = self._operation.resume(outcome)
         self._result = step
 
-    def result(self) -> tuple[T, Line[ConnectionT]]:
+    def result(self) -> tuple[T, HttpLine[ConnectionT]]:
         """The value, and the line it came by."""
         if self._result is None or self.line is None:
             raise AssertionError("the steps were not taken to their end")
@@ -230,14 +263,27 @@ class Performance(Generic[T, ConnectionT]):
         return None if self.line is None else self.line.release(reusable=False)
 
     def _attempt(self, attempt: Attempt) -> Steps[ConnectionT, Outcome]:
-        take: Take[ConnectionT] = Take(attempt)
-        yield take
-        if take.connection is None:
+        line = yield from self._idle(attempt)
+        if line is None:
             return (yield from self._on_a_fresh_connection(attempt))
-        line = self._begin(attempt, take.connection)
         outcome = yield from self._exchanged(line)
         # The peer may have closed it meanwhile: then the request is sent again at once, and that is no retry.
         return (yield from self._on_a_fresh_connection(attempt)) if line.exchange.stale(outcome) else outcome
+
+    def _idle(self, attempt: Attempt) -> Steps[ConnectionT, HttpLine[ConnectionT] | None]:
+        """Find an idle connection that is good for another request, and close those that are not."""
+        while True:
+            taken = self._pool.take(attempt.request.origin, self._now())
+            for expired in taken.to_close:
+                yield Discard(expired)
+            if taken.connection is None:
+                return None
+            line = self._begin(attempt, taken.connection)
+            probe = Probe(line)
+            yield probe
+            if probe.untouched:
+                return line
+            yield from line.releasing(reusable=False)
 
     def _on_a_fresh_connection(self, attempt: Attempt) -> Steps[ConnectionT, Outcome]:
         connect: Connect[ConnectionT] = Connect(attempt)
@@ -248,19 +294,19 @@ class Performance(Generic[T, ConnectionT]):
             raise AssertionError("a connection that could not be made has an error")
         return (yield from self._exchanged(self._begin(attempt, connect.connection)))
 
-    def _begin(self, attempt: Attempt, connection: ConnectionT) -> Line[ConnectionT]:
+    def _begin(self, attempt: Attempt, connection: ConnectionT) -> HttpLine[ConnectionT]:
         exchange = Exchange(attempt, self._limits, self._proxy)
-        self.line = line = Line(attempt, exchange, connection, self._files)
+        self.line = line = HttpLine(attempt, exchange.link, connection, self._files, exchange=exchange)
         return line
 
-    def _exchanged(self, line: Line[ConnectionT]) -> Steps[ConnectionT, Outcome]:
+    def _exchanged(self, line: HttpLine[ConnectionT]) -> Steps[ConnectionT, Outcome]:
         """Send the request and read until the outcome is known; only a streamed body leaves the connection in use."""
         outcome = (yield from self._sent(line)) or (yield from self._received(line))
-        if not line.exchange.streaming and (step := line.release(reusable=line.exchange.reusable)) is not None:
-            yield step
+        if not line.exchange.streaming:
+            yield from line.releasing(reusable=line.exchange.reusable)
         return outcome
 
-    def _sent(self, line: Line[ConnectionT]) -> Steps[ConnectionT, Failure | None]:
+    def _sent(self, line: HttpLine[ConnectionT]) -> Steps[ConnectionT, Failure | None]:
         """Send the request, as far as the peer takes it: it may have answered and closed before the end."""
         link = line.exchange.link
         for piece in line.exchange.begin(self._files, self._now()):
@@ -275,7 +321,7 @@ class Performance(Generic[T, ConnectionT]):
         yield step
         return step.failure
 
-    def _received(self, line: Line[ConnectionT]) -> Steps[ConnectionT, Outcome]:
+    def _received(self, line: HttpLine[ConnectionT]) -> Steps[ConnectionT, Outcome]:
         while (outcome := line.exchange.outcome()) is None:
             step = Receive(line)
             yield step
@@ -288,113 +334,3 @@ def _read(file: Recording) -> "Generator[UseFile, None, bytes]":
     step = UseFile(file, "read")
     yield step
     return step.piece
-
-
-@final
-class Reading(Generic[E, ConnectionT]):
-    """The values of one streamed success for one reader at a time: who may read when, as steps that a transport takes.
-
-    Attributes:
-        values: those that have arrived and were not handed out; empty once it was closed.
-        closed: nothing more is handed out.
-        interrupted: a read was cut short by something else than an error, so that values may be lost.
-    """
-
-    def __init__(self, performance: Performance[Decoder[E], ConnectionT]) -> None:
-        self.values: deque[E] = deque()
-        self.closed: bool = False
-        self.interrupted: bool = False
-        self._performance = performance
-        self._body: StreamedBody[E] | None = None
-        self._busy = False
-        FORKS.watch(self, Reading.begin_anew)
-
-    def begin_anew(self) -> None:
-        """Nobody reads, in a child process, where whoever did will not run on."""
-        self._busy = False
-
-    def check_not_over(self) -> None:
-        """Refuse to begin again with a stream whose values came.
-
-        Raises:
-            LocalProtocolError: it was read to its end, has failed, or was closed.
-        """
-        check_not_over(over=self.closed and not self.interrupted)
-
-    def __enter__(self) -> None:
-        """Keep other readers out, in a ``with`` block of one read.
-
-        Raises:
-            LocalProtocolError: somebody reads already; or an earlier read was interrupted.
-        """
-        if self._busy:
-            raise LocalProtocolError("another task is reading this stream: a stream is for one task at a time")
-        if self.interrupted:
-            raise LocalProtocolError("an earlier read of this stream was cancelled, which closed it")
-        self._busy = True
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        """Let others read; after an exception there is nothing more to be read."""
-        self._busy = False
-        if error is not None:
-            self.interrupted = not isinstance(error, Exception)
-            self.close()
-
-    def close(self) -> None:
-        """Hand out nothing more; the step of `release` follows."""
-        self.closed = True
-        self.values.clear()
-
-    def batch(self) -> list[E]:
-        """Take all values that have arrived; where there are none after `filled`, it is over."""
-        batch = list(self.values)
-        self.values.clear()
-        self.closed = self.closed or not batch
-        return batch
-
-    def release(self) -> Release[ConnectionT] | None:
-        """The step that closes the connection of a body that has begun, unless it was kept or closed before.
-
-        Whoever is still making the request does so at its end.
-        """
-        return None if self._body is None else self._performance.abort()
-
-    def abort(self) -> Release[ConnectionT] | None:
-        """The step that is still to be taken where those of `opened` or `filled` came to no end."""
-        self._performance.end()
-        return self._performance.abort()
-
-    def opened(self) -> Steps[ConnectionT, StreamedBody[E]]:
-        """Yield what is to be done until the body begins; nothing if it has begun."""
-        if self._body is None:
-            yield from self._performance.steps()
-            self._performance.end()
-            decoder, line = self._performance.result()
-            self._body = StreamedBody(line.exchange.link, decoder)
-            if self.closed and (step := self._performance.abort()) is not None:  # by another task, meanwhile
-                yield step
-        return self._body
-
-    def filled(self) -> Steps[ConnectionT, None]:
-        """Yield what is to be done until there are values or nothing more comes.
-
-        Raises:
-            CartesiaError: what ended the body early, after the values before it.
-        """
-        if self.values or self.closed:
-            return
-        body = yield from self.opened()
-        line = self._performance.result()[1]
-        while not self.closed:
-            try:
-                self.values.extend(body.receive())
-            finally:
-                # Before the failure leaves: whoever drives these steps takes none after it.
-                if body.over and (step := line.release(reusable=body.reusable)) is not None:
-                    yield step
-            if self.values or body.over:
-                return
-            received = Receive(line)
-            yield received
-            if received.error is not None:
-                raise received.error

@@ -2,11 +2,12 @@
 
 This module makes decisions only: it opens, closes and inspects no connection, and knows nothing of one but the value
 it was handed. What must be closed is returned to the shell, so that closing (which may block, or wait) happens outside
-whatever lock the shell holds. A pool is not safe to use from several threads at once: the blocking shell guards it with
-a lock, the others call it from one event loop.
+whatever lock the shell holds. A pool that several threads use is given a lock; the others are called from one event
+loop.
 """
 
 from collections.abc import Hashable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final, Generic, TypeVar, final
 
 from attrs import define, field, frozen
@@ -60,40 +61,46 @@ class Pool(Generic[KeyT, ConnectionT]):
         max_idle: how many are kept in all; 0 keeps none.
         max_idle_per_key: how many are kept for one key.
         idle_seconds: how long one is kept.
+        lock: held while the books are changed, where several threads use them.
     """
 
     max_idle: int = MAX_IDLE
     max_idle_per_key: int = MAX_IDLE_PER_KEY
     idle_seconds: float = IDLE_SECONDS
+    lock: AbstractContextManager[object] = field(factory=nullcontext[None], kw_only=True)
     _idle: list[_Idle[KeyT, ConnectionT]] = field(factory=list[_Idle[KeyT, ConnectionT]], init=False)  # oldest first
     _closed: bool = field(default=False, init=False)
 
     def take(self, key: KeyT, now: float) -> Taken[ConnectionT]:
         """Take the connection of a key that was used last, and every expired one out of the pool."""
-        expired = self._remove([idle for idle in self._idle if now - idle.since >= self.idle_seconds])
-        newest = self._remove([idle for idle in self._idle if idle.key == key][-1:])
-        return Taken(newest[0] if newest else None, expired)
+        with self.lock:
+            expired = self._remove([idle for idle in self._idle if now - idle.since >= self.idle_seconds])
+            newest = self._remove([idle for idle in self._idle if idle.key == key][-1:])
+            return Taken(newest[0] if newest else None, expired)
 
     def give_back(self, key: KeyT, connection: ConnectionT, now: float) -> tuple[ConnectionT, ...]:
         """Keep a connection that is good for another request; answers those the shell must close instead.
 
         They are the ones used longest ago, over the limits; or, once the pool is closed, the one given back.
         """
-        if self._closed:
-            return (connection,)
-        self._idle.append(_Idle(key, connection, now))
-        of_key = [idle for idle in self._idle if idle.key == key]
-        surplus = self._remove(of_key[: max(0, len(of_key) - self.max_idle_per_key)])
-        return surplus + self._remove(self._idle[: max(0, len(self._idle) - self.max_idle)])
+        with self.lock:
+            if self._closed:
+                return (connection,)
+            self._idle.append(_Idle(key, connection, now))
+            of_key = [idle for idle in self._idle if idle.key == key]
+            surplus = self._remove(of_key[: max(0, len(of_key) - self.max_idle_per_key)])
+            return surplus + self._remove(self._idle[: max(0, len(self._idle) - self.max_idle)])
 
     def discard(self, connection: ConnectionT) -> None:
         """Forget an idle connection that ended by itself; does nothing where it is not in the pool."""
-        self._remove([idle for idle in self._idle if idle.connection is connection])
+        with self.lock:
+            self._remove([idle for idle in self._idle if idle.connection is connection])
 
     def close_all(self) -> tuple[ConnectionT, ...]:
         """Close the pool: answers every idle connection for closing, and from now on keeps none."""
-        self._closed = True
-        return self._remove(list(self._idle))
+        with self.lock:
+            self._closed = True
+            return self._remove(list(self._idle))
 
     def _remove(self, gone: list[_Idle[KeyT, ConnectionT]]) -> tuple[ConnectionT, ...]:
         self._idle = [idle for idle in self._idle if not any(idle is one for one in gone)]

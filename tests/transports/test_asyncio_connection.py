@@ -92,7 +92,7 @@ def test_nothing_is_held_in_the_pool(peer: Peer) -> None:
         assert len(connection.get_buffer(-1)) == BUSY
         peer.network.give_back(REQUEST, connection)
         assert held() < PIECE
-        assert await peer.network.idle(REQUEST) is connection
+        assert await connection.quiet()
         assert await peer.exchange(connection, 2 * PIECE) == 2 * PIECE
         peer.network.close()
 
@@ -116,7 +116,7 @@ def test_what_nobody_asked_for_is_kept_until_it_is_found(peer: Peer) -> None:
         await peer.say(bytes(PIECE // 2))
         await arrived()
         assert not connection.ended
-        assert await peer.network.idle(REQUEST) is None
+        assert not await connection.quiet()
         peer.network.close()
 
     asyncio.run(asyncio.wait_for(main(), WAIT))

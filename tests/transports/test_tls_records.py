@@ -12,10 +12,9 @@ import pytest
 import trio
 from trio.testing import memory_stream_pair
 
-from cartesia_proto.config import Limits
 from cartesia_trio.connection import Connection
-from cartesia_urllib.network import Network
-from cartesia_urllib.sockets import TLS_RECORD, Connector, Interrupter, receive
+from cartesia_urllib.network import untouched
+from cartesia_urllib.sockets import TLS_RECORD, receive
 from tests.conftest import WAIT
 
 if TYPE_CHECKING:
@@ -131,14 +130,10 @@ def test_a_failure_behind_records(ends: Ends, end: Callable[[ssl.SSLSocket], Non
 def test_what_tls_holds_is_not_quiet(ends: Ends) -> None:
     """A connection of which a part of a record was left unread is not used again, though nothing is in its socket."""
     ours, theirs = ends
-    network, interrupter = Network(Connector(None, None, None, None, Limits()), None), Interrupter()
-    network.give_back(ORIGIN, ours, interrupter)
-    assert network.idle(ORIGIN, interrupter) is ours
+    assert untouched(ours)
     theirs.sendall(b"an answer that nobody asked for")
     assert ours.recv(9) == b"an answer"
-    network.give_back(ORIGIN, ours, interrupter)
-    assert network.idle(ORIGIN, interrupter) is None
-    assert ours.fileno() == -1
+    assert not untouched(ours)
 
 
 @final

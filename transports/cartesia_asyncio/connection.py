@@ -174,13 +174,13 @@ class Connection(asyncio.BufferedProtocol):
                 await self._wait(deadline)
         return not (self.ended or self.transport.is_closing())
 
-    async def flush(self, link: ByteLink, seconds: float) -> bool:
+    async def flush(self, link: ByteLink, seconds: float, phase: Phase) -> bool:
         """Write all that a link has to send; False where the peer takes no more, of which the link tells when read.
 
         Raises:
             TimeoutError: as `send`.
         """
-        sent = await self.send(link.data_to_send(), seconds, "write")
+        sent = await self.send(link.data_to_send(), seconds, phase)
         if not sent:
             link.send_failed()
         return sent

@@ -25,15 +25,14 @@ from typing import Final, TypeVar, final
 import cartesia_proto.awaiting  # noqa: F401 - what users get is loaded with what carries it
 from cartesia_asyncio.connection import TLS_RECORD, TURNS, Connection, running_loop
 from cartesia_asyncio.network import Network
+from cartesia_asyncio.sending import perform, take
 from cartesia_proto.config import Config
 from cartesia_proto.contexts import Alone
-from cartesia_proto.conversation import CLOSING_SECONDS, TTSConversation, WebSocketOptions, handshake_outcome
-from cartesia_proto.errors import CartesiaError, LocalProtocolError, TransportError
-from cartesia_proto.flow import Attempt, Failure, Outcome
-from cartesia_proto.http import Response
+from cartesia_proto.conversation import CLOSING_SECONDS, TTSConversation, WebSocketOptions
+from cartesia_proto.errors import CartesiaError, LocalProtocolError
 from cartesia_proto.lines import Ready, Saying, Step
+from cartesia_proto.opening import Opening
 from cartesia_proto.sessions.events import ContextEnded
-from cartesia_proto.sessions.handshake import connecting
 from cartesia_proto.wire.forks import FORKS
 
 T = TypeVar("T")
@@ -345,39 +344,22 @@ class Multiplexer(asyncio.BufferedProtocol):
         return None if conversation.over else conversation
 
     async def _connect(self) -> None:
-        operation = connecting(self._config, random.random)
+        opening: Opening[Connection] = Opening(
+            self._config, random.random, self._options, lambda: self.now, self._check_open
+        )
         try:
-            step = operation.start()
-            while isinstance(step, Attempt):
-                self._check_open()
-                await asyncio.sleep(step.delay)
-                step = operation.resume(await self._attempt(step))
+            await take(self._network, opening.steps())
+            self._current, self._connection = opening.taken()
         except CartesiaError as error:
             self._failure = (copy(error),)
             raise
-
-    async def _attempt(self, attempt: Attempt) -> Outcome:
-        connection: Connection | None = None
-        try:
-            connection = await self._network.fresh(attempt)
-            link = self._options.link(attempt, self._config.limits, self.now)
-            await connection.send(link.data_to_send(), attempt.timeout, "handshake")
-            while (outcome := handshake_outcome(link)) is None:
-                await connection.read(link)
-            self._check_open()
-            if isinstance(outcome, Response) and outcome.status == 101:
-                self._current = TTSConversation(self._config, random.random, link, self._options.inbox_limit)
-                self._conversation, self._connection, connection = self._current, connection, None
-                self._connection.hand_over(self)
-                self._act(self._current.received(0, self.now))  # what came with the handshake
-                if self._connection.ended:
-                    self.connection_lost(None)
-            return outcome
-        except TransportError as error:
-            return Failure(error)
         finally:
-            if connection is not None:
-                self._network.abort(connection)
+            await perform(self._network, opening.abort())
+        self._conversation = self._current
+        self._connection.hand_over(self)
+        self._act(self._current.received(0, self.now))  # what came with the handshake
+        if self._connection.ended:
+            self.connection_lost(None)
 
     def _check_open(self) -> None:
         if self._closed:

@@ -21,6 +21,7 @@ from cartesia_proto.config import Limits
 from cartesia_proto.errors import LocalProtocolError
 from cartesia_proto.flow import Attempt
 from cartesia_proto.http import Request
+from cartesia_proto.performing import Origin
 from cartesia_proto.wire import steps
 from cartesia_proto.wire.forks import FORKS
 from cartesia_proto.wire.pool import Pool
@@ -29,9 +30,6 @@ from cartesia_proto.wire.proxy import Proxy
 T = TypeVar("T")
 
 FORKS.arm(getattr(os, "register_at_fork", None))
-
-Origin = tuple[str, str, int]
-"""Scheme, host and port; what idle connections are told apart by, as one client has one proxy."""
 
 
 @final
@@ -44,6 +42,7 @@ class Network:
         ssl_context: what encrypts them; made at the first one to be encrypted where None was given.
         local_address: where they leave from, or None.
         connect: what makes them instead, or None.
+        pool: idle connections.
         limits: of them, `head` bounds what a proxy and a server say before a body.
         loop: the one it was first used on, None before.
     """
@@ -53,7 +52,7 @@ class Network:
     local_address: str | None
     connect: Connect | None
     limits: Limits
-    _pool: Pool[Origin, Connection] = field(factory=Pool[Origin, Connection], init=False)
+    pool: Pool[Origin, Connection] = field(factory=Pool[Origin, Connection], init=False)
     _open: set[Connection] = field(factory=set[Connection], init=False)
     loop: asyncio.AbstractEventLoop | None = field(default=None, init=False)
     _making: asyncio.Lock = field(factory=asyncio.Lock, init=False)
@@ -64,29 +63,7 @@ class Network:
 
     def _begin_anew(self) -> None:
         """Own nothing and belong to no loop, in a child process; each connection lets go by itself."""
-        self._pool, self._open, self.loop, self._making = Pool(), set(), None, asyncio.Lock()
-
-    async def idle(self, request: Request) -> Connection | None:
-        """An idle connection for a request, if there is one.
-
-        Raises:
-            LocalProtocolError: the client is closed, or belongs to another event loop.
-        """
-        loop = self.check()
-        while True:
-            taken = self._pool.take(request.origin, loop.time())
-            for expired in taken.to_close:
-                self.abort(expired)
-            if taken.connection is None:
-                return None
-            quiet = False
-            try:
-                quiet = await taken.connection.quiet()
-                if quiet:
-                    return taken.connection
-            finally:
-                if not quiet:
-                    self.abort(taken.connection)
+        self.pool, self._open, self.loop, self._making = Pool(), set(), None, asyncio.Lock()
 
     async def fresh(self, attempt: Attempt) -> Connection:
         """A new connection, ready for a request.
@@ -134,7 +111,7 @@ class Network:
         """Keep a connection that is good for another request."""
         connection.release_buffer()
         loop = asyncio.get_running_loop()
-        for surplus in self._pool.give_back(request.origin, connection, loop.time()):
+        for surplus in self.pool.give_back(request.origin, connection, loop.time()):
             self.abort(surplus)
 
     def abort(self, connection: Connection) -> None:
@@ -146,7 +123,7 @@ class Network:
     def close(self) -> None:
         """Close every connection at once, those in use too, from wherever. Idempotent; later there are none."""
         self._closed = True
-        self._pool.close_all()
+        self.pool.close_all()
         for connection in tuple(self._open):
             self.abort(connection)
 

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 def performance(network: Network, operation: Operation[T]) -> performing.Performance[T, Connection]:
     """An operation that is to be run on this client's connections."""
-    return performing.Performance(operation, network.limits, network.proxy, _open, _now)
+    return performing.Performance(operation, network.pool, network.limits, network.proxy, _open, _now)
 
 
 async def run(network: Network, operation: Operation[T]) -> T:
@@ -46,7 +46,7 @@ async def take(network: Network, steps: performing.Steps[Connection, object]) ->
             await perform(network, step)
 
 
-async def perform(network: Network, step: performing.Step[Connection] | None) -> None:
+async def perform(network: Network, step: performing.Step[Connection] | None) -> None:  # noqa: C901 - an arm for each kind of step
     """Take one step, if it is one.
 
     Raises:
@@ -60,15 +60,17 @@ async def perform(network: Network, step: performing.Step[Connection] | None) ->
             await asyncio.sleep(seconds)
         case performing.UseFile():
             await in_thread(step.take)
-        case performing.Take(attempt=attempt):
-            step.connection = await network.idle(attempt.request)
         case performing.Connect(attempt=attempt):
             step.connection = await network.fresh(attempt)
         case performing.Send(line=line):
-            step.sent = await line.connection.flush(line.exchange.link, line.attempt.timeout)
+            step.sent = await line.connection.flush(line.link, line.attempt.timeout, line.phase)
         case performing.Receive(line=line):
-            await line.connection.read(line.exchange.link)
+            await line.connection.read(line.link)
             network.check()
+        case performing.Probe(line=line):
+            step.untouched = await line.connection.quiet()
+        case performing.Discard(connection=connection):
+            network.abort(connection)
         case performing.Release(line=line, keep=True):
             network.give_back(line.attempt.request, line.connection)
         case performing.Release(line=line):

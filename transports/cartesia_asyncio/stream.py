@@ -11,7 +11,8 @@ from cartesia_asyncio.connection import Connection
 from cartesia_asyncio.network import Network
 from cartesia_asyncio.sending import perform, performance, take
 from cartesia_proto.flow import Decoder, Operation
-from cartesia_proto.performing import Reading, Steps
+from cartesia_proto.performing import Steps
+from cartesia_proto.reading import Reading
 
 E = TypeVar("E")
 

@@ -24,19 +24,18 @@ import trio
 import cartesia_proto.awaiting  # noqa: F401 - what users get is loaded with what carries it
 from cartesia_proto.config import Config
 from cartesia_proto.contexts import Alone
-from cartesia_proto.conversation import CLOSING_SECONDS, TTSConversation, WebSocketOptions, handshake_outcome
-from cartesia_proto.errors import CartesiaError, LocalProtocolError, TransportError
-from cartesia_proto.flow import Attempt, Failure, Outcome
-from cartesia_proto.http import Response
+from cartesia_proto.conversation import CLOSING_SECONDS, TTSConversation, WebSocketOptions
+from cartesia_proto.errors import CartesiaError, LocalProtocolError
 from cartesia_proto.lines import Ready, Saying, Step
+from cartesia_proto.opening import Opening
 from cartesia_proto.sessions.events import ContextEnded
-from cartesia_proto.sessions.handshake import connecting
 from cartesia_proto.sharing import Readers, Sending, Standing
 from cartesia_proto.wire.forks import FORKS
 from cartesia_trio.connection import TURNS_OF_A_STREAM, Connection
 from cartesia_trio.network import Network
 from cartesia_trio.runs import checkpoint
 from cartesia_trio.sender import LITTLE, Sender, beside
+from cartesia_trio.sending import perform, take
 
 T = TypeVar("T")
 
@@ -288,39 +287,19 @@ class Multiplexer(Sender):
         return None
 
     async def _connect(self) -> None:
-        operation = connecting(self._config, random)
+        opening: Opening[Connection] = Opening(self._config, random, self._options, trio.current_time, self._check_open)
         try:
             with trio.CancelScope() as self._attempting:
-                step = operation.start()
-                while isinstance(step, Attempt):
-                    self._check_open()
-                    await trio.sleep(step.delay)
-                    step = operation.resume(await self._attempt(step))
+                await take(self._network, opening.steps())
             self._check_open()
+            self._conversation, self._connection = opening.taken()
         except CartesiaError as error:
             self._failure = (copy(error),)
             raise
-
-    async def _attempt(self, attempt: Attempt) -> Outcome:
-        connection: Connection | None = None
-        try:
-            connection = await self._network.fresh(attempt)
-            link = self._options.link(attempt, self._config.limits, trio.current_time())
-            await connection.send(link.data_to_send(), attempt.timeout, "handshake")
-            while (outcome := handshake_outcome(link)) is None:
-                await connection.read(link)
-            self._check_open()
-            if isinstance(outcome, Response) and outcome.status == 101:
-                self._connection, connection = connection, None
-                self._conversation = TTSConversation(self._config, random, link, self._options.inbox_limit)
-                self._wake(self._conversation.received(0, trio.current_time()))  # what came with the handshake
-                await self._follow_up(self._conversation, self._connection)
-            return outcome
-        except TransportError as error:
-            return Failure(error)
         finally:
-            if connection is not None:
-                await self._network.close(connection)
+            await perform(self._network, opening.abort())
+        self._wake(self._conversation.received(0, trio.current_time()))  # what came with the handshake
+        await self._follow_up(self._conversation, self._connection)
 
     def _check_open(self) -> None:
         if self._closed:

@@ -18,6 +18,7 @@ from cartesia_proto.config import Limits
 from cartesia_proto.errors import LocalProtocolError
 from cartesia_proto.flow import Attempt
 from cartesia_proto.http import Request
+from cartesia_proto.performing import Origin
 from cartesia_proto.wire import steps
 from cartesia_proto.wire.forks import FORKS
 from cartesia_proto.wire.pool import Pool
@@ -28,9 +29,6 @@ from cartesia_trio.runs import running
 FORKS.arm(getattr(os, "register_at_fork", None))
 
 Step = Callable[[], Awaitable[None]]
-
-Origin = tuple[str, str, int]
-"""Scheme, host and port; what idle connections are told apart by, as one client has one proxy."""
 
 
 @final
@@ -43,6 +41,7 @@ class Network:
         ssl_context: what encrypts them; made at the first one to be encrypted where None was given.
         local_address: where they leave from, or None.
         connect: what makes them instead, or None.
+        pool: idle connections.
         limits: of them, `head` bounds what a proxy and a server say before a body.
     """
 
@@ -51,7 +50,7 @@ class Network:
     local_address: str | None
     connect: Connect | None
     limits: Limits
-    _pool: Pool[Origin, Connection] = field(factory=Pool[Origin, Connection], init=False)
+    pool: Pool[Origin, Connection] = field(factory=Pool[Origin, Connection], init=False)
     _open: set[Connection] = field(factory=set[Connection], init=False)
     _run: trio.lowlevel.TrioToken | None = field(default=None, init=False)
     _making: trio.Lock = field(factory=trio.Lock, init=False)
@@ -62,7 +61,7 @@ class Network:
 
     def _begin_anew(self) -> None:
         """Own nothing and belong to no run, in a child process; each connection lets go by itself."""
-        self._pool, self._open, self._run, self._making = Pool(), set(), None, trio.Lock()
+        self.pool, self._open, self._run, self._making = Pool(), set(), None, trio.Lock()
 
     @property
     def here(self) -> bool:
@@ -80,28 +79,6 @@ class Network:
                 self._run.run_sync_soon(trio.lowlevel.spawn_system_task, step)
                 return
         await alone()
-
-    async def idle(self, request: Request) -> Connection | None:
-        """An idle connection for a request, if there is one.
-
-        Raises:
-            LocalProtocolError: the client is closed, or belongs to another run of trio.
-        """
-        self.check()
-        while True:
-            taken = self._pool.take(request.origin, trio.current_time())
-            for expired in taken.to_close:
-                await self.close(expired)
-            if taken.connection is None:
-                return None
-            untouched = False
-            try:
-                untouched = await taken.connection.untouched()
-                if untouched:
-                    return taken.connection
-            finally:
-                if not untouched:
-                    await self.close(taken.connection)
 
     async def fresh(self, attempt: Attempt) -> Connection:
         """A new connection, ready for a request.
@@ -151,7 +128,7 @@ class Network:
 
     async def give_back(self, request: Request, connection: Connection) -> None:
         """Keep a connection that is good for another request."""
-        for surplus in self._pool.give_back(request.origin, connection, trio.current_time()):
+        for surplus in self.pool.give_back(request.origin, connection, trio.current_time()):
             await self.close(surplus)
 
     async def close(self, connection: Connection) -> None:
@@ -167,7 +144,7 @@ class Network:
     async def aclose(self) -> None:
         """Close every connection at once, those in use too, also when cancelled. Idempotent; later there are none."""
         self._closed = True
-        self._pool.close_all()
+        self.pool.close_all()
         for connection in tuple(self._open):
             await self.close(connection)
 

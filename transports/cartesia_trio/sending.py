@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 def performance(network: Network, operation: Operation[T]) -> performing.Performance[T, Connection]:
     """An operation that is to be run on this client's connections."""
-    return performing.Performance(operation, network.limits, network.proxy, _open, trio.current_time)
+    return performing.Performance(operation, network.pool, network.limits, network.proxy, _open, trio.current_time)
 
 
 async def run(network: Network, operation: Operation[T]) -> T:
@@ -47,7 +47,7 @@ async def take(network: Network, steps: performing.Steps[Connection, object]) ->
             await perform(network, step)
 
 
-async def perform(network: Network, step: performing.Step[Connection] | None) -> None:
+async def perform(network: Network, step: performing.Step[Connection] | None) -> None:  # noqa: C901 - an arm for each kind of step
     """Take one step, if it is one.
 
     Raises:
@@ -61,15 +61,17 @@ async def perform(network: Network, step: performing.Step[Connection] | None) ->
             await trio.sleep(seconds)
         case performing.UseFile(use=use):  # a pipe may never have a writer
             await trio.to_thread.run_sync(step.take, abandon_on_cancel=use == "open")
-        case performing.Take(attempt=attempt):
-            step.connection = await network.idle(attempt.request)
         case performing.Connect(attempt=attempt):
             step.connection = await network.fresh(attempt)
         case performing.Send(line=line):
-            step.sent = await line.connection.flush(line.exchange.link, line.attempt.timeout)
+            step.sent = await line.connection.flush(line.link, line.attempt.timeout, line.phase)
         case performing.Receive(line=line):
-            await line.connection.read(line.exchange.link)
+            await line.connection.read(line.link)
             network.check()
+        case performing.Probe(line=line):
+            step.untouched = await line.connection.untouched()
+        case performing.Discard(connection=connection):
+            await network.close(connection)
         case performing.Release(line=line, keep=True):
             await network.give_back(line.attempt.request, line.connection)
         case performing.Release(line=line):

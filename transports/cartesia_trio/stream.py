@@ -10,7 +10,8 @@ from typing import Generic, Self, TypeVar, final
 import trio
 
 from cartesia_proto.flow import Decoder, Operation
-from cartesia_proto.performing import Reading, Steps
+from cartesia_proto.performing import Steps
+from cartesia_proto.reading import Reading
 from cartesia_trio.connection import Connection
 from cartesia_trio.network import Network
 from cartesia_trio.runs import checkpoint

@@ -24,10 +24,10 @@ from typing import Final, cast, final
 from cartesia_proto.credentials import Secret
 from cartesia_proto.errors import CartesiaError, ConnectionLost, LocalProtocolError, RemoteProtocolError, TimeoutError
 from cartesia_proto.flow import Attempt
-from cartesia_proto.wire.exchange import could_not_connect, timed_out, upload
+from cartesia_proto.wire.exchange import connection_broke, could_not_connect, timed_out, upload
 from cartesia_proto.wire.foreign import wire_head
 from cartesia_proto.wire.uploads import PIECE, ReadBody
-from cartesia_urllib.sending import Foreign, Line
+from cartesia_urllib.network import Foreign, Line
 from cartesia_urllib.sockets import Interrupter, feed, socket_timeout
 
 NOTHING_SENT: Final = (socket.gaierror, ConnectionRefusedError, ValueError)
@@ -48,7 +48,7 @@ class Opened(Foreign):
 
     def read(self, line: Line) -> None:
         """Feed the exchange with the head of the response, then with bytes of the body, its end, or that it is cut."""
-        link = line.exchange.link
+        link = line.link
         if self._response is None:
             self._response = self._begin(line)
             fields = ((name, str(value)) for name, value in self._response.headers.items())
@@ -59,7 +59,7 @@ class Opened(Foreign):
         except builtins.TimeoutError:
             link.handle_deadline(math.inf)
         except (OSError, http.client.HTTPException, ValueError):
-            link.connection_lost(time.monotonic())
+            connection_broke(link, time.monotonic())
 
     def close(self) -> None:
         """Close the response. Idempotent."""

@@ -9,12 +9,14 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Protocol, final
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol, TypeAlias, final
 from weakref import WeakSet
 
 from attrs import define, field
 
+from cartesia_proto import performing
 from cartesia_proto.errors import LocalProtocolError
 from cartesia_proto.wire.forks import FORKS
 from cartesia_proto.wire.pool import Pool, whole_records
@@ -35,6 +37,22 @@ class Interruptible(Protocol):
         ...
 
 
+class Foreign(ABC):
+    """What a user's opener carries in place of a connection."""
+
+    @abstractmethod
+    def read(self, line: "Line") -> None:
+        """Feed the link of the line once."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close it. Idempotent."""
+
+
+Connection: TypeAlias = socket.socket | Foreign
+Line: TypeAlias = performing.Line[Connection]
+
+
 @final
 @define(eq=False, repr=False)
 class Network:
@@ -48,7 +66,7 @@ class Network:
     connector: Connector
     opener: "urllib.request.OpenerDirector | None"
     _lock: threading.RLock = field(init=False)
-    _pool: Pool[Origin, socket.socket] = field(init=False)
+    pool: Pool[Origin, Connection] = field(init=False)
     _in_use: WeakSet[Interruptible] = field(factory=WeakSet[Interruptible], init=False)
     _closed: bool = field(default=False, init=False)
 
@@ -59,7 +77,7 @@ class Network:
     def _begin_anew(self) -> None:
         """Nobody is at it: so at first, and in a child process, where whoever was is not. Sockets let go themselves."""
         self._lock = threading.RLock()  # reentrant, because a signal handler may close the client
-        self._pool = Pool()
+        self.pool = Pool(lock=self._lock)
         self.connector.begin_anew()
 
     def check(self) -> None:
@@ -77,37 +95,24 @@ class Network:
             self.check()
             self._in_use.add(interruptible)
 
-    def idle(self, origin: Origin, interrupter: Interrupter) -> socket.socket | None:
-        """An idle connection, if there is one that is good for another request; `interrupter` holds it."""
-        while True:
-            with self._lock:
-                taken = self._pool.take(origin, time.monotonic())
-            _close(taken.to_close)
-            if taken.connection is None:
-                return None
-            if _quiet(taken.connection):
-                interrupter.attach(taken.connection)
-                return taken.connection
-            taken.connection.close()
-
     def give_back(self, origin: Origin, sock: socket.socket, interrupter: Interrupter) -> None:
         """Keep a connection that is good for another request; if it was interrupted just now, `idle` closes it."""
         interrupter.attach()
-        with self._lock:
-            surplus = self._pool.give_back(origin, sock, time.monotonic())
-        _close(surplus)
+        for surplus in self.pool.give_back(origin, sock, time.monotonic()):
+            surplus.close()
 
     def close(self) -> None:
         """Close every connection, those in use too. Idempotent; later there are none."""
         with self._lock:
             self._closed = True
-            idle, in_use = self._pool.close_all(), tuple(self._in_use)
-        _close(idle)
+            idle, in_use = self.pool.close_all(), tuple(self._in_use)
+        for connection in idle:
+            connection.close()
         for interrupter in in_use:
             interrupter.interrupt()
 
 
-def _quiet(sock: socket.socket) -> bool:
+def untouched(sock: socket.socket) -> bool:
     """Whether nothing arrived that nobody asked for, the end included."""
     held: Callable[[], int] = getattr(sock, "pending", int)  # in TLS, of a record of which only a part was received
     try:
@@ -136,8 +141,3 @@ def _held_tickets(sock: socket.socket) -> bool:
             raise
         return not _readable(sock)
     return False
-
-
-def _close(sockets: Iterable[socket.socket]) -> None:
-    for sock in sockets:
-        sock.close()

@@ -6,37 +6,22 @@ This module knows how to sleep, open files, connect, write and read. It must not
 
 import contextlib
 import os
-import socket
 import time
-from abc import ABC, abstractmethod
 from typing import BinaryIO, TypeAlias, TypeVar, assert_never
 
 from cartesia_proto import performing
 from cartesia_proto.flow import Attempt, Operation
 from cartesia_proto.wire.uploads import PIECE
-from cartesia_urllib.network import Network
+from cartesia_urllib.network import Connection, Foreign, Line, Network, untouched
 from cartesia_urllib.sockets import Interrupter, flush, read
 
 T = TypeVar("T")
 
 
-class Foreign(ABC):
-    """What a user's opener carries in place of a connection."""
-
-    @abstractmethod
-    def read(self, line: "Line") -> None:
-        """Feed the link of the line once."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Close it. Idempotent."""
+HttpLine: TypeAlias = performing.HttpLine[Connection]
 
 
-Connection: TypeAlias = socket.socket | Foreign
-Line: TypeAlias = performing.Line[Connection]
-
-
-def run(network: Network, operation: Operation[T], interrupter: Interrupter) -> tuple[T, Line]:
+def run(network: Network, operation: Operation[T], interrupter: Interrupter) -> tuple[T, HttpLine]:
     """Run an operation to its result, and answer with its last line, which is still in use for a streamed body.
 
     Args:
@@ -48,7 +33,7 @@ def run(network: Network, operation: Operation[T], interrupter: Interrupter) -> 
     """
     connector = network.connector
     performed: performing.Performance[T, Connection] = performing.Performance(
-        operation, connector.limits, connector.proxy, _open, time.monotonic
+        operation, network.pool, connector.limits, connector.proxy, _open, time.monotonic
     )
     try:
         for step in performed.steps():
@@ -78,8 +63,6 @@ def perform(network: Network, step: performing.Step[Connection] | None, interrup
             interrupter.pause(seconds)
         case performing.UseFile():
             step.take()
-        case performing.Take(attempt=attempt):
-            step.connection = network.idle(attempt.request.origin, interrupter)
         case performing.Connect(attempt=attempt):
             step.connection = _connected(network, attempt, interrupter)
         case performing.Send(line=line):
@@ -88,18 +71,17 @@ def perform(network: Network, step: performing.Step[Connection] | None, interrup
             with interrupter:
                 _receive(line)
             network.check()
+        case performing.Probe(line=line):
+            step.untouched = _untouched(line, interrupter)
+        case performing.Discard(connection=connection):
+            connection.close()
         case performing.Release(line=line, keep=keep):
-            if isinstance(line.connection, Foreign):
-                line.connection.close()
-            elif keep:
-                network.give_back(line.attempt.request.origin, line.connection, interrupter)
-            else:
-                interrupter.close()
+            _release(network, line, interrupter, keep=keep)
         case _:
             assert_never(step)
 
 
-def finish(network: Network, line: Line, interrupter: Interrupter) -> None:
+def finish(network: Network, line: HttpLine, interrupter: Interrupter) -> None:
     """Release the connection of a body that has said its last word; what may follow is read if it is there.
 
     Idempotent: the connection may be another's afterwards.
@@ -117,14 +99,31 @@ def _send(line: Line, interrupter: Interrupter) -> bool:
     if isinstance(line.connection, Foreign):
         return False
     with interrupter:
-        return flush(line.connection, line.exchange.link, line.attempt.request.origin[1:], line.attempt.timeout)
+        return flush(line.connection, line.link, line.attempt.request.origin[1:], line.attempt.timeout, line.phase)
+
+
+def _untouched(line: Line, interrupter: Interrupter) -> bool:
+    """Whether an idle connection is good for another request; the interrupter holds it from then on."""
+    if isinstance(line.connection, Foreign):
+        return False
+    interrupter.attach(line.connection)
+    return untouched(line.connection)
+
+
+def _release(network: Network, line: Line, interrupter: Interrupter, *, keep: bool) -> None:
+    if isinstance(line.connection, Foreign):
+        line.connection.close()
+    elif keep:
+        network.give_back(line.attempt.request.origin, line.connection, interrupter)
+    else:
+        interrupter.close()
 
 
 def _receive(line: Line) -> None:
     if isinstance(line.connection, Foreign):
         line.connection.read(line)
     else:
-        read(line.connection, line.exchange.link)
+        read(line.connection, line.link)
 
 
 def _connected(network: Network, attempt: Attempt, interrupter: Interrupter) -> Connection:

@@ -16,7 +16,7 @@ from cartesia_proto.performing import Receive
 from cartesia_proto.wire.exchange import StreamedBody, check_not_over
 from cartesia_proto.wire.forks import FORKS
 from cartesia_urllib.network import Network
-from cartesia_urllib.sending import Line, finish, perform, run
+from cartesia_urllib.sending import HttpLine, finish, perform, run
 from cartesia_urllib.sockets import Interrupter
 
 E = TypeVar("E")
@@ -35,7 +35,7 @@ class BodyStream(Generic[E]):
         self._network = network
         self._operation = operation
         self._interrupter = Interrupter()
-        self._open: tuple[Line, StreamedBody[E]] | None = None
+        self._open: tuple[HttpLine, StreamedBody[E]] | None = None
         self._values: deque[E] = deque()
         self._over = False
         self._closed = False
@@ -135,7 +135,7 @@ class BodyStream(Generic[E]):
             finally:
                 self._busy.release()
 
-    def _opened(self) -> tuple[Line, StreamedBody[E]]:
+    def _opened(self) -> tuple[HttpLine, StreamedBody[E]]:
         if self._open is None:
             decoder, line = run(self._network, self._operation, self._interrupter)
             self._open = line, StreamedBody(line.exchange.link, decoder)
