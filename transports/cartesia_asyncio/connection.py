@@ -17,6 +17,7 @@ from typing import Final, Protocol, cast, final
 from cartesia_proto.errors import Phase
 from cartesia_proto.wire.exchange import ByteLink, connection_broke, read_deadline, timed_out
 from cartesia_proto.wire.forks import FORKS
+from cartesia_proto.wire.homes import running
 from cartesia_proto.wire.link import BUSY
 from cartesia_proto.wire.pool import whole_records
 from cartesia_proto.wire.uploads import PIECE
@@ -257,7 +258,7 @@ def at_home(loop: asyncio.AbstractEventLoop | None, act: Callable[[], object], a
     Args:
         alone: what is done instead, as far as it can be done, where the loop does not run: nobody else is at it.
     """
-    here = running_loop()
+    here = running(asyncio.get_running_loop)
     if here is not None and here is loop:
         act()
         return
@@ -267,14 +268,6 @@ def at_home(loop: asyncio.AbstractEventLoop | None, act: Callable[[], object], a
             return
     with suppress(RuntimeError):  # it was closed before
         alone()
-
-
-def running_loop() -> asyncio.AbstractEventLoop | None:
-    """The loop that runs here, if one does."""
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
 
 
 def _said_farewell(transport: asyncio.Transport) -> bool:

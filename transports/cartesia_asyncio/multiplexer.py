@@ -23,7 +23,7 @@ from functools import partial
 from typing import Final, TypeVar, final
 
 import cartesia_proto.awaiting  # noqa: F401 - what users get is loaded with what carries it
-from cartesia_asyncio.connection import TLS_RECORD, TURNS, Connection, running_loop
+from cartesia_asyncio.connection import TLS_RECORD, TURNS, Connection
 from cartesia_asyncio.network import Network
 from cartesia_asyncio.sending import perform, take
 from cartesia_proto.config import Config
@@ -132,7 +132,7 @@ class Multiplexer(asyncio.BufferedProtocol):
     async def aclose(self) -> None:
         """End every context, say goodbye, and connect no more; elsewhere than on its loop, wait for nothing."""
         self._closed = True
-        if running_loop() is not self._network.loop:
+        if not self._network.here:
             self._network.at_home(self._abandon)
             return
         self._wait_no_longer(self._saying.values())

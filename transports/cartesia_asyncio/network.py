@@ -18,12 +18,12 @@ from attrs import define, field
 from cartesia_asyncio.connection import Connect, Connection, at_home
 from cartesia_asyncio.dialling import dial
 from cartesia_proto.config import Limits
-from cartesia_proto.errors import LocalProtocolError
 from cartesia_proto.flow import Attempt
 from cartesia_proto.http import Request
 from cartesia_proto.performing import Origin
 from cartesia_proto.wire import steps
 from cartesia_proto.wire.forks import FORKS
+from cartesia_proto.wire.homes import Home
 from cartesia_proto.wire.pool import Pool
 from cartesia_proto.wire.proxy import Proxy
 
@@ -34,7 +34,7 @@ FORKS.arm(getattr(os, "register_at_fork", None))
 
 @final
 @define(eq=False)
-class Network:
+class Network(Home[asyncio.AbstractEventLoop]):
     """How one client reaches the API.
 
     Attributes:
@@ -44,9 +44,9 @@ class Network:
         connect: what makes them instead, or None.
         pool: idle connections.
         limits: of them, `head` bounds what a proxy and a server say before a body.
-        loop: the one it was first used on, None before.
     """
 
+    kind = "event loop"
     proxy: Proxy | None
     ssl_context: ssl.SSLContext | None
     local_address: str | None
@@ -54,9 +54,7 @@ class Network:
     limits: Limits
     pool: Pool[Origin, Connection] = field(factory=Pool[Origin, Connection], init=False)
     _open: set[Connection] = field(factory=set[Connection], init=False)
-    loop: asyncio.AbstractEventLoop | None = field(default=None, init=False)
     _making: asyncio.Lock = field(factory=asyncio.Lock, init=False)
-    _closed: bool = field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         FORKS.watch(self, Network._begin_anew)
@@ -131,27 +129,10 @@ class Network:
         """Do something on the loop of this client, soon if it runs elsewhere; here if it does not run."""
         at_home(self.loop, act, act)
 
-    def check_loop(self) -> asyncio.AbstractEventLoop:
-        """The running event loop, if it is the one that this client was first used on.
-
-        Raises:
-            LocalProtocolError: it is another.
-        """
-        loop = asyncio.get_running_loop()
-        self.loop = self.loop or loop
-        if self.loop is not loop:
-            raise LocalProtocolError("the client belongs to another event loop: make one client for each loop")
-        return loop
-
-    def check(self) -> asyncio.AbstractEventLoop:
-        """The running event loop, once it is certain that the client can be used on it.
-
-        Raises:
-            LocalProtocolError: the client is closed, or belongs to another event loop.
-        """
-        if self._closed:
-            raise LocalProtocolError("the client is closed")
-        return self.check_loop()
+    @staticmethod
+    def current() -> asyncio.AbstractEventLoop:
+        """The running event loop."""
+        return asyncio.get_running_loop()
 
     async def _adopt(self, connection: Connection, sock: socket.socket) -> None:
         await connection.adopt(sock)

@@ -114,7 +114,7 @@ class Multiplexer(Sender):
         A change that concerns the id ends the wait for a connection, and for whoever writes, who sends these bytes too.
         """
         await trio.lowlevel.checkpoint()
-        self._network.check_run()
+        self._network.check_loop()
         while (conversation := ready() or await self._unless(id, self._connected)) is None:
             pass
         if say(conversation, trio.current_time()):

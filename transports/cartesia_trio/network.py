@@ -15,16 +15,15 @@ import trio
 from attrs import define, field
 
 from cartesia_proto.config import Limits
-from cartesia_proto.errors import LocalProtocolError
 from cartesia_proto.flow import Attempt
 from cartesia_proto.http import Request
 from cartesia_proto.performing import Origin
 from cartesia_proto.wire import steps
 from cartesia_proto.wire.forks import FORKS
+from cartesia_proto.wire.homes import Home
 from cartesia_proto.wire.pool import Pool
 from cartesia_proto.wire.proxy import Proxy
 from cartesia_trio.connection import Connect, Connection, dial
-from cartesia_trio.runs import running
 
 FORKS.arm(getattr(os, "register_at_fork", None))
 
@@ -33,7 +32,7 @@ Step = Callable[[], Awaitable[None]]
 
 @final
 @define(eq=False)
-class Network:
+class Network(Home[trio.lowlevel.TrioToken]):
     """How one client reaches the API.
 
     Attributes:
@@ -45,6 +44,7 @@ class Network:
         limits: of them, `head` bounds what a proxy and a server say before a body.
     """
 
+    kind = "run of trio"
     proxy: Proxy | None
     ssl_context: ssl.SSLContext | None
     local_address: str | None
@@ -52,21 +52,19 @@ class Network:
     limits: Limits
     pool: Pool[Origin, Connection] = field(factory=Pool[Origin, Connection], init=False)
     _open: set[Connection] = field(factory=set[Connection], init=False)
-    _run: trio.lowlevel.TrioToken | None = field(default=None, init=False)
     _making: trio.Lock = field(factory=trio.Lock, init=False)
-    _closed: bool = field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         FORKS.watch(self, Network._begin_anew)
 
     def _begin_anew(self) -> None:
         """Own nothing and belong to no run, in a child process; each connection lets go by itself."""
-        self.pool, self._open, self._run, self._making = Pool(), set(), None, trio.Lock()
+        self.pool, self._open, self.loop, self._making = Pool(), set(), None, trio.Lock()
 
-    @property
-    def here(self) -> bool:
-        """Whether this is the run of trio that the client was first used in, or will have been."""
-        return (run := running()) is not None and self._run in (None, run)
+    @staticmethod
+    def current() -> trio.lowlevel.TrioToken:
+        """The run of trio that this is."""
+        return trio.lowlevel.current_trio_token()
 
     async def at_home(self, step: Step, alone: Step) -> None:
         """From elsewhere: have a step taken soon in the run of this client.
@@ -75,8 +73,8 @@ class Network:
             alone: what is done instead, here and at once, where that run has ended: nobody else is at it.
         """
         with suppress(trio.RunFinishedError):
-            if self._run is not None:
-                self._run.run_sync_soon(trio.lowlevel.spawn_system_task, step)
+            if self.loop is not None:
+                self.loop.run_sync_soon(trio.lowlevel.spawn_system_task, step)
                 return
         await alone()
 
@@ -147,24 +145,3 @@ class Network:
         self.pool.close_all()
         for connection in tuple(self._open):
             await self.close(connection)
-
-    def check_run(self) -> None:
-        """Refuse a run of trio other than the one that this client was first used in.
-
-        Raises:
-            LocalProtocolError: it is another.
-        """
-        now = trio.lowlevel.current_trio_token()
-        self._run = self._run or now
-        if self._run is not now:
-            raise LocalProtocolError("the client belongs to another run of trio: make one client for each run")
-
-    def check(self) -> None:
-        """Refuse a client that cannot be used.
-
-        Raises:
-            LocalProtocolError: the client is closed, or belongs to another run of trio.
-        """
-        if self._closed:
-            raise LocalProtocolError("the client is closed")
-        self.check_run()

@@ -1,21 +1,14 @@
-"""Which run of trio this is, if it is one.
+"""Small steps of tasks: what is closed may be closed in a run of trio or in none.
 
-A client belongs to one run, and may be closed in another, or in none at all. This module knows how to tell them apart,
-and nothing of connections.
+A client belongs to one run, and may be closed in another, or in none at all. This module knows nothing of connections.
 """
 
 import trio
 
-
-def running() -> trio.lowlevel.TrioToken | None:
-    """What runs here, if this is a run of trio."""
-    try:
-        return trio.lowlevel.current_trio_token()
-    except RuntimeError:
-        return None
+from cartesia_proto.wire.homes import running
 
 
 async def checkpoint() -> None:
     """A checkpoint, if this is a run of trio: things may be closed from anywhere."""
-    if running() is not None:
+    if running(trio.lowlevel.current_trio_token) is not None:
         await trio.lowlevel.checkpoint()
