@@ -18,6 +18,33 @@ MOST_BYTES: Final = 6 << 20
 
 
 @final
+class Arrivals:
+    """How many bytes have arrived, so that something is known to be late though more and more arrives.
+
+    Attributes:
+        total: bytes.
+    """
+
+    __slots__ = ("_in_time", "total")
+
+    def __init__(self) -> None:
+        self.total: int = 0
+        self._in_time = 0  # bytes that had arrived when nothing was due
+
+    def overdue(self, due: float | None, now: float) -> bool:
+        """Whether something is due although bytes have just arrived; what arrived in time may still prevent it."""
+        if due is None or now < due:
+            self._in_time = self.total
+            return False
+        return True
+
+    @property
+    def endless(self) -> bool:
+        """Whether nothing that arrived in time can be left: so much has arrived since."""
+        return self.total - self._in_time >= MOST_BYTES
+
+
+@final
 class Traffic:
     """The books of one connection. Not for two threads at once.
 
@@ -41,8 +68,7 @@ class Traffic:
         self._sent = 0
         self._backlog = False
         self._reads = 0  # in this turn
-        self._received = 0  # bytes
-        self._in_time = 0  # bytes that had been received when nothing was due
+        self._arrivals = Arrivals()
         self._close_due = math.inf
         self.note(conversation.received(0, now))  # what came with the handshake
 
@@ -86,7 +112,7 @@ class Traffic:
 
     def received(self, count: int, now: float) -> None:
         """Note that so many bytes were received into ``link.receive_space()``; none are the end of the input."""
-        self._received += count
+        self._arrivals.total += count
         self.note(self.conversation.received(count, now) if count else self.conversation.receive_eof(now))
 
     def go_on(self, now: float) -> bool:
@@ -137,9 +163,7 @@ class Traffic:
 
     def handle_overdue(self, now: float) -> None:
         """Do what is due though more and more arrives, once nothing that has arrived in time can prevent it."""
-        if now < self.due():
-            self._in_time = self._received
-        elif now >= self._close_due or self._received - self._in_time >= MOST_BYTES:
+        if self._arrivals.overdue(self.due(), now) and (now >= self._close_due or self._arrivals.endless):
             self.handle_due(now)
 
     def handle_due(self, now: float) -> None:

@@ -39,8 +39,8 @@ LAYERS: Final = {
     "api": "api",
     "sessions": "sessions",
     "wire": "wire",
-    "conversation": "performing reading opening sharing conversation contexts awaiting clients websocket_tts traffic "
-    "waiters exclusion multiplexer lines blocking",
+    "conversation": "performing reading opening sharing outbox conversation contexts awaiting clients websocket_tts "
+    "traffic waiters exclusion multiplexer lines blocking",
     "server": "server",
     "testing": "testing",
 }

@@ -19,7 +19,7 @@ from cartesia_proto.sessions.context import TTSContext
 from cartesia_proto.sessions.events import ContextEvent, Failed
 from cartesia_proto.sessions.settings import ContextSettings
 from cartesia_proto.sessions.states import Input
-from cartesia_proto.traffic import MOST_BYTES, READS, Traffic
+from cartesia_proto.traffic import MOST_BYTES, READS, Arrivals, Traffic
 from cartesia_proto.waiters import Waiters, Waiting
 from cartesia_proto.wire.http1 import RequestHead, ServerLink
 from cartesia_proto.wire.messages import TURN
@@ -312,3 +312,18 @@ def test_disowned_in_a_child_process() -> None:
     assert ends.traffic.due() == math.inf
     assert isinstance(context.terminal, Failed)
     assert ends.called() == []
+
+
+def test_arrivals() -> None:
+    """Something is overdue once its time has come, and nothing can save it once very much has arrived since."""
+    arrivals = Arrivals()
+    arrivals.total = MOST_BYTES
+    assert arrivals.endless
+    for due in (None, 100.5):
+        assert not arrivals.overdue(due, 100.0)
+        assert not arrivals.endless
+    arrivals.total += MOST_BYTES - 1
+    assert arrivals.overdue(100.5, 100.5)
+    assert not arrivals.endless
+    arrivals.total += 1
+    assert arrivals.endless

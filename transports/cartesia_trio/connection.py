@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, final
 import trio
 
 from cartesia_proto.errors import Phase
+from cartesia_proto.outbox import Outbox
 from cartesia_proto.wire.dialling import Race, SocketAddress
 from cartesia_proto.wire.exchange import ByteLink, connection_broke, read_deadline, timed_out
 from cartesia_proto.wire.forks import FORKS
@@ -49,12 +50,11 @@ class Connection:
     """One connection, once it has a stream.
 
     Attributes:
-        unsent: what was taken from the link of a WebSocket, and is the next to be written. Its front is cut off as it
-            leaves, which costs a bytearray nothing.
+        outbox: what was taken from the link of a WebSocket, and is the next to be written.
     """
 
     def __init__(self, host: str, port: int) -> None:
-        self.unsent: bytearray = bytearray()
+        self.outbox: Outbox = Outbox()
         self._stream: trio.abc.Stream
         self._raw: trio.abc.Stream
         self._held: Callable[[], int] = int  # bytes that TLS holds of a record received in part

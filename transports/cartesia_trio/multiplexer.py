@@ -28,22 +28,21 @@ from cartesia_proto.conversation import CLOSING_SECONDS, TTSConversation, WebSoc
 from cartesia_proto.errors import CartesiaError, LocalProtocolError
 from cartesia_proto.lines import Ready, Saying, Step
 from cartesia_proto.opening import Opening
+from cartesia_proto.outbox import LITTLE
 from cartesia_proto.sessions.events import ContextEnded
 from cartesia_proto.sharing import Readers, Sending, Standing
+from cartesia_proto.traffic import MOST_BYTES, Arrivals
 from cartesia_proto.wire.forks import FORKS
 from cartesia_trio.connection import TURNS_OF_A_STREAM, Connection
 from cartesia_trio.network import Network
 from cartesia_trio.runs import checkpoint
-from cartesia_trio.sender import LITTLE, Sender, beside
+from cartesia_trio.sender import Sender, beside
 from cartesia_trio.sending import perform, take
 
 T = TypeVar("T")
 
 MOMENT: Final = 0.001
 """Seconds that a read is given at the least, so that what is readable is read before anything is said to be late."""
-
-MOST_BYTES: Final = 6 << 20
-"""How much at most had arrived before it was read: the largest buffer Linux gives a socket by itself (``tcp_rmem``)."""
 
 
 @final
@@ -60,8 +59,7 @@ class Multiplexer(Sender):
         self._failure: tuple[CartesiaError, ...] = ()  # the last one, each time in a tuple of its own
         self._closed = False
         self._earliest = 0.0  # when that may end for being late
-        self._received = 0  # bytes
-        self._in_time = 0  # bytes that had been received when nothing was late
+        self._arrivals = Arrivals()
         self._begin_anew()
         FORKS.watch(self, Multiplexer._begin_anew)
 
@@ -216,26 +214,20 @@ class Multiplexer(Sender):
             return conversation.handle_deadline(now) if now >= self._earliest else set()
         if not count:
             return conversation.receive_eof(now)
-        self._received += count
+        self._arrivals.total += count
         concerned = conversation.received(count, now)
-        return concerned | conversation.handle_deadline(now) if self._is_late(conversation, connection) else concerned
-
-    def _is_late(self, conversation: TTSConversation, connection: Connection) -> bool:
-        """Whether something is due that nothing can prevent which has arrived in time, while more and more arrives."""
-        due = conversation.deadline()
-        if due is None or trio.current_time() < due:
-            self._in_time = self._received
-            return False
-        return not connection.readable or self._received - self._in_time >= MOST_BYTES
+        overdue = self._arrivals.overdue(conversation.deadline(), trio.current_time())
+        late = overdue and (self._arrivals.endless or not connection.readable)
+        return concerned | conversation.handle_deadline(now) if late else concerned
 
     async def _settle(self, conversation: TTSConversation) -> None:
         """Take in what has already arrived, so that a connection that idled out is known to have.
 
         Where somebody reads for all, that is left to them, as long as something comes of it, up to a few messages.
         """
-        most = self._received + (MOST_BYTES if self._readers.leader is None else LITTLE)
-        while not conversation.over and self._received < most:
-            before, leader = self._received, self._readers.leader
+        most = self._arrivals.total + (MOST_BYTES if self._readers.leader is None else LITTLE)
+        while not conversation.over and self._arrivals.total < most:
+            before, leader = self._arrivals.total, self._readers.leader
             if leader is None:
                 if not self._connection.readable:
                     return
@@ -246,7 +238,7 @@ class Multiplexer(Sender):
                 await trio.sleep(0 if self._connection.quiet else MOMENT)
                 for _ in range(TURNS_OF_A_STREAM if self._connection.foreign else 1):
                     await trio.lowlevel.checkpoint()
-            if (self._received, self._readers.leader) == (before, leader):
+            if (self._arrivals.total, self._readers.leader) == (before, leader):
                 return
 
     # Connecting.

@@ -11,21 +11,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import trio
 
 from cartesia_proto.conversation import CLOSING_SECONDS, TTSConversation
 from cartesia_proto.lines import Step
+from cartesia_proto.outbox import LITTLE
 from cartesia_proto.sharing import Sending
 from cartesia_trio.connection import Connection
 from cartesia_trio.network import Network
 
 T = TypeVar("T")
-
-LITTLE: Final = 1900
-"""Bytes that a writable socket takes without waiting, with what encryption adds: below BSD's low-water mark of 2048
-(``SO_SNDLOWAT``), and below the third of its buffer that is free where Linux calls one writable. Most messages fit."""
 
 
 class Sender(ABC):
@@ -65,24 +62,18 @@ class Sender(ABC):
             return
         conversation, connection = self._conversation, self._connection
         with self._sending.alone(draining=True):  # no cancellation comes between a change and its bytes
-            while data := bytes(connection.unsent) + conversation.link.data_to_send():
-                connection.unsent.clear()
+            while data := connection.outbox.everything(conversation.link):
                 await self._write(conversation, connection, data, seconds)
 
     async def _send_some(self, conversation: TTSConversation, connection: Connection) -> None:
         """Send as much as leaves without waiting, as far as that can be told; the rest has its time to leave."""
-        link, unsent, moved = conversation.link, connection.unsent, False
+        moved = False
         while connection.foreign or connection.writable:
-            if not unsent:
-                unsent += link.data_to_send()
-            if not unsent:
+            if not (data := connection.outbox.a_little(conversation.link)):
                 return
-            data = bytes(unsent[:LITTLE])
-            del unsent[:LITTLE]
             await self._write(conversation, connection, data, self._seconds)
             moved = True
-        if unsent or link.has_data_to_send:
-            link.data_waits(trio.current_time() + self._seconds, moved=moved)
+        connection.outbox.wait(conversation.link, trio.current_time() + self._seconds, moved=moved)
 
     async def _write(self, conversation: TTSConversation, connection: Connection, data: bytes, seconds: float) -> None:
         """Write what was taken from the link. If it does not leave in time, the connection is lost.
@@ -96,11 +87,11 @@ class Sender(ABC):
             sent = await (send() if at_once else beside(partial(self._until_closed, conversation), send))
             if not sent:
                 await self._settle(conversation)  # it may say why
-                connection.unsent.clear()
+                connection.outbox.discard()
                 self._wake(conversation.send_failed(trio.current_time()))
-            elif not connection.unsent:
-                conversation.link.data_sent(trio.current_time())
-            if conversation.link.state == "closed" and not connection.unsent:  # perhaps nobody reads, who would do it
+            else:
+                connection.outbox.sent(conversation.link, trio.current_time())
+            if connection.outbox.over(conversation.link):  # perhaps nobody reads, who would do it
                 await self._network.close(connection)
 
     @staticmethod
@@ -119,12 +110,12 @@ class Sender(ABC):
 
     def _has_more_to_send(self, conversation: TTSConversation, connection: Connection) -> bool:
         """Whether there are bytes to be sent and nobody sends."""
-        return self._sending.ended is None and bool(connection.unsent or conversation.link.has_data_to_send)
+        return self._sending.ended is None and connection.outbox.has_more(conversation.link)
 
     async def _send_as_it_leaves(self, conversation: TTSConversation, connection: Connection) -> None:
         """Send what was left, beside whoever reads. Who wants to send meanwhile waits: a socket has one who waits."""
         with self._sending.alone(draining=False):
-            while connection.unsent or conversation.link.has_data_to_send:
+            while connection.outbox.has_more(conversation.link):
                 await connection.wait_writable()
                 await self._send_some(conversation, connection)
 
