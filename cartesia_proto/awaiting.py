@@ -187,8 +187,6 @@ class AsyncTTSWebSocketContext(ConversationContext, AbstractAsyncContextManager[
 
     def _attempt(self, step: Step[T]) -> Coroutine[object, Never, T]:
         """Take a step; where it fails or is cancelled, leave the context, if it has begun."""
-        if self._conversation is not None:
-            return self._multiplexer.attempt(step, self._leave_begun)
         return in_steps(self._multiplexer, lambda: self._take_or_leave(step))
 
     def _take_or_leave(self, step: Step[T]) -> Generator[Any, Any, T]:

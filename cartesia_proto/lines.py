@@ -11,8 +11,8 @@ has no part in them: Python awaits those too, on any event loop.
 
 import types
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator, Sequence
-from typing import Any, Never, Protocol, TypeAlias, TypeVar, cast, final
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from typing import Any, Never, Protocol, TypeAlias, TypeVar, final
 
 from attrs import define
 
@@ -73,8 +73,8 @@ class Multiplexer(Protocol):
         """
         ...
 
-    def attempt(self, step: Step[T], change: Callable[[float], set[str]]) -> Coroutine[object, Never, T]:
-        """Take a step; where it fails or is cancelled, `change`."""
+    def in_steps(self, steps: Awaitable[T]) -> Coroutine[object, Never, T]:
+        """Await what takes several steps, as one coroutine of the transport's own: loops and nurseries want those."""
         ...
 
 
@@ -138,24 +138,19 @@ def in_steps(multiplexer: Multiplexer, steps: Callable[[], Generator[Any, Any, T
     Args:
         steps: makes a generator that awaits each with ``yield from step().__await__()``.
     """
-    nothing: deque[T] = deque()
-    return multiplexer.at_hand(nothing, Alone(""), lambda: _awaitable(steps()))
-
-
-def _awaitable(steps: Generator[Any, Any, T]) -> Coroutine[object, Never, T]:
-    return cast("Coroutine[object, Never, T]", _itself(steps))
+    return multiplexer.in_steps(_awaitable(steps))
 
 
 @types.coroutine
-def _itself(steps: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
-    return (yield from steps)
+def _awaitable(steps: Callable[[], Generator[Any, Any, T]]) -> Generator[Any, Any, T]:
+    return (yield from steps())
 
 
 def close_all(multiplexers: Sequence[Multiplexer]) -> Coroutine[object, Never, None]:
     """Close each, also where closing one before it fails or is cancelled."""
     if len(multiplexers) == 1:
         return multiplexers[0].aclose()
-    return multiplexers[0].attempt(lambda: _awaitable(_close_each(multiplexers)), lambda _: set())
+    return in_steps(multiplexers[0], lambda: _close_each(multiplexers))
 
 
 def _close_each(multiplexers: Sequence[Multiplexer]) -> Generator[Any, Any, None]:

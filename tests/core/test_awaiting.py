@@ -3,7 +3,7 @@
 import json
 import math
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
 from typing import Never, TypedDict, TypeVar, final
 
@@ -132,12 +132,8 @@ class Loopback:
             self.meanwhile()
         return taken.popleft() if taken and not alone.taken else await otherwise()
 
-    async def attempt(self, step: Step[T], change: Callable[[float], set[str]]) -> T:
-        try:
-            return await step()
-        except BaseException:
-            await self.change(change)
-            raise
+    async def in_steps(self, steps: Awaitable[T]) -> T:
+        return await steps
 
 
 def _loopback(*messages: dict[str, JsonValue]) -> tuple[AsyncTTSWebSocket, Loopback]:

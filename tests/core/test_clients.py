@@ -1,7 +1,7 @@
 """What clients share: how one is derived from another, and what hangs on it."""
 
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Never, TypeVar, final
 
 import pytest
@@ -54,7 +54,7 @@ class _Multiplexer:
     async def at_hand(self, taken: deque[T], alone: Alone, otherwise: Step[T]) -> T:
         raise NotImplementedError
 
-    async def attempt(self, step: Step[T], change: Callable[[float], set[str]]) -> T:
+    async def in_steps(self, steps: Awaitable[T]) -> T:
         raise NotImplementedError
 
 

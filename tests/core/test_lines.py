@@ -3,7 +3,7 @@
 import json
 import math
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, Never, TypedDict, TypeVar, final
 
 import pytest
@@ -72,12 +72,8 @@ class Multiplexer:
         assert not taken
         return await otherwise()
 
-    async def attempt(self, step: Step[T], change: Callable[[float], set[str]]) -> T:
-        try:
-            return await step()
-        except BaseException:
-            await self.change(change)
-            raise
+    async def in_steps(self, steps: Awaitable[T]) -> T:
+        return await steps
 
 
 def conversation(*, stalled: bool) -> TTSConversation:

@@ -40,6 +40,9 @@ def test_everything() -> None:
     queue(link, 10)
     rest = outbox.everything(link)
     assert LITTLE < len(rest) < LITTLE + 100
+    queue(link, LITTLE)
+    first, last = outbox.a_little(link), outbox.a_little(link)
+    assert len(first) == LITTLE > len(last) > 0
     assert not outbox.has_more(link)
     assert outbox.everything(link) == outbox.a_little(link) == b""
 

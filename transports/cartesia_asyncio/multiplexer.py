@@ -16,7 +16,7 @@ import math
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from contextlib import suppress
 from copy import copy
 from functools import partial
@@ -183,13 +183,9 @@ class Multiplexer(asyncio.BufferedProtocol):
         """The first of what was taken already; otherwise, or where somebody is reading, what that step comes to."""
         return taken.popleft() if taken and not alone.taken else await otherwise()
 
-    async def attempt(self, step: Step[T], change: Callable[[float], set[str]]) -> T:
-        """Take a step; where it fails or is cancelled, `change`."""
-        try:
-            return await step()
-        except BaseException:
-            await self.change(change)
-            raise
+    async def in_steps(self, steps: Awaitable[T]) -> T:
+        """Await what takes several steps."""
+        return await steps
 
     # How it is done.
 

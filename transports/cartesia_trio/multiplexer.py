@@ -12,7 +12,7 @@ as far as the socket takes it at once; what is left leaves while the next one re
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from copy import copy
 from functools import partial
@@ -154,13 +154,9 @@ class Multiplexer(Sender):
                 return taken.popleft()
         return await otherwise()
 
-    async def attempt(self, step: Step[T], change: Callable[[float], set[str]]) -> T:
-        """Take a step; where it fails or is cancelled, `change`."""
-        try:
-            return await step()
-        except BaseException:
-            await self.change(change)
-            raise
+    async def in_steps(self, steps: Awaitable[T]) -> T:
+        """Await what takes several steps."""
+        return await steps
 
     async def _abandon(self) -> None:
         """End every context and the connection, where nobody waits because the run has ended."""
