@@ -314,6 +314,21 @@ def read_deadline(link: ByteLink, now: float) -> float:
     return math.inf if deadline is None else deadline
 
 
+def note_read(link: ByteLink, count: int | None, deadline: float, now: float) -> None:
+    """Tell a link how a read into ``link.receive_space()`` ended.
+
+    Args:
+        count: so many bytes were received, where 0 means the end of the input; None if nothing came until `deadline`.
+        deadline: as from `read_deadline`.
+    """
+    if count is None:
+        link.handle_deadline(deadline)
+    elif count:
+        link.received(count, now)
+    else:
+        link.receive_eof(now)
+
+
 def connection_broke(link: ByteLink, now: float) -> None:
     """Tell a link that its connection did not end but broke: it was reset, or TLS stopped without a close_notify.
 

@@ -29,6 +29,7 @@ from cartesia_proto.wire.exchange import (
     connection_broke,
     could_not_connect,
     files_to_open,
+    note_read,
     read_deadline,
     timed_out,
 )
@@ -511,6 +512,26 @@ def test_a_read_that_nothing_bounds() -> None:
     made = exchange()
     answered(made, reply(200))
     assert read_deadline(made.link, 2.0) == math.inf
+
+
+def test_how_a_read_ended() -> None:
+    """With bytes, with the end, or with neither in time."""
+    data = b"HTTP/1.1 200 OK\r\n\r\nhello"
+    made = exchange()
+    asked(made)
+    made.link.receive_space()[: len(data)] = data
+    note_read(made.link, len(data), 5.0, 1.0)
+    assert made.outcome() is None
+    note_read(made.link, 0, 5.0, 1.0)
+    outcome = made.outcome()
+    assert isinstance(outcome, Response)
+    assert outcome.body == b"hello"
+    late = exchange()
+    asked(late)
+    note_read(late.link, None, 5.0, 5.0)
+    failure = late.outcome()
+    assert isinstance(failure, Failure)
+    assert isinstance(failure.error, TimeoutError)
 
 
 def test_a_connection_that_breaks() -> None:

@@ -9,6 +9,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from io import BytesIO
 from threading import Lock
 from typing import TYPE_CHECKING, Final, final
@@ -18,10 +19,11 @@ import trio
 from cartesia_proto.errors import Phase
 from cartesia_proto.outbox import Outbox
 from cartesia_proto.wire.dialling import Race, SocketAddress
-from cartesia_proto.wire.exchange import ByteLink, connection_broke, read_deadline, timed_out
+from cartesia_proto.wire.exchange import ByteLink, connection_broke, note_read, read_deadline, timed_out
 from cartesia_proto.wire.forks import FORKS
 from cartesia_proto.wire.link import BUSY
 from cartesia_proto.wire.pool import whole_records
+from cartesia_trio.runs import beside, checkpoints
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -77,20 +79,15 @@ class Connection:
 
     async def _anything(self) -> bool:
         """Whether a few turns of reading come to anything."""
-        found = False
+        found = trio.Event()
 
         async def look() -> None:
-            nonlocal found
             with suppress(Exception):  # it has ended, or a user's own stream raises what it likes
                 await self._stream.receive_some(1)
-            found = True
+            found.set()
 
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(look)
-            for _ in range(TURNS_OF_A_STREAM):
-                await trio.lowlevel.checkpoint()
-            nursery.cancel_scope.cancel()
-        return found
+        await beside(look, partial(checkpoints, TURNS_OF_A_STREAM))
+        return found.is_set()
 
     def _disown(self) -> None:
         """Let go in a child process, where a task that is not there may hold the stream: it is not touched again."""
@@ -109,11 +106,6 @@ class Connection:
         """Close as a task of trio's own, which must not fail; a user's own stream may raise what it likes."""
         with suppress(Exception):
             await self.aclose()
-
-    async def aclose_alone(self) -> None:
-        """Close where its run has ended; a user's own stream can only be asked, and only in some run of trio."""
-        self.let_go()
-        await self.aclose_quietly()
 
     def adopt(self, stream: trio.abc.Stream) -> None:
         """Take over a connected stream."""
@@ -211,18 +203,13 @@ class Connection:
         """Feed a link once: with what arrived, with how it ended, or with the news that nothing came in time."""
         deadline = read_deadline(link, trio.current_time())
         count: int | None = None
-        with trio.move_on_at(deadline):
-            try:
+        try:
+            with trio.move_on_at(deadline):
                 count = await self._receive_into(link.receive_space())
-            except (*BROKEN, OSError):
-                connection_broke(link, trio.current_time())
-                return
-        if count:
-            link.received(count, trio.current_time())
-        elif count is None:
-            link.handle_deadline(deadline)
+        except (*BROKEN, OSError):
+            connection_broke(link, trio.current_time())
         else:
-            link.receive_eof(trio.current_time())
+            note_read(link, count, deadline, trio.current_time())
 
     async def encrypt(self, context: ssl.SSLContext, hostname: str) -> str | None:
         """Make TLS with a host, maybe behind a proxy; the protocol that was agreed on, if any. Raises as `ssl`."""

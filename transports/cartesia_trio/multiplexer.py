@@ -35,8 +35,8 @@ from cartesia_proto.traffic import MOST_BYTES, Arrivals
 from cartesia_proto.wire.forks import FORKS
 from cartesia_trio.connection import TURNS_OF_A_STREAM, Connection
 from cartesia_trio.network import Network
-from cartesia_trio.runs import checkpoint
-from cartesia_trio.sender import Sender, beside
+from cartesia_trio.runs import beside, checkpoint, checkpoints
+from cartesia_trio.sender import Sender
 from cartesia_trio.sending import perform, take
 
 T = TypeVar("T")
@@ -88,7 +88,8 @@ class Multiplexer(Sender):
         """
         self._closed = True
         if not self._network.here:
-            await self._network.at_home(self.aclose, self._abandon)
+            if not self._network.leave_to_home(self.aclose):
+                await self._abandon()
             await checkpoint()
             return
         self._attempting.cancel()
@@ -123,7 +124,8 @@ class Multiplexer(Sender):
     async def change(self, change: Callable[[float], set[str]]) -> None:
         """Do at once what ends a context, and what follows from it. Never raises; cancelling it is no hindrance."""
         if not self._network.here:
-            await self._network.at_home(partial(self.change, change), partial(_change, change))
+            if not self._network.leave_to_home(partial(self.change, change)):
+                change(math.nan)  # nobody waits
             await checkpoint()
             return
         concerned = change(trio.current_time())
@@ -232,8 +234,7 @@ class Multiplexer(Sender):
             else:
                 # Who leads may have more to read in the cipher than in the socket; in two turns everybody has one.
                 await trio.sleep(0 if self._connection.quiet else MOMENT)
-                for _ in range(TURNS_OF_A_STREAM if self._connection.foreign else 1):
-                    await trio.lowlevel.checkpoint()
+                await checkpoints(TURNS_OF_A_STREAM if self._connection.foreign else 1)
             if (self._arrivals.total, self._readers.leader) == (before, leader):
                 return
 
@@ -302,8 +303,3 @@ class Multiplexer(Sender):
     def _due(self, conversation: TTSConversation) -> float:
         due = conversation.deadline()
         return math.inf if due is None else max(due, self._earliest)
-
-
-async def _change(change: Callable[[float], object]) -> None:
-    """Do what ends a context, where nobody waits because the run has ended; nobody is left to ask when."""
-    change(math.nan)

@@ -27,8 +27,6 @@ from cartesia_trio.connection import Connect, Connection, dial
 
 FORKS.arm(getattr(os, "register_at_fork", None))
 
-Step = Callable[[], Awaitable[None]]
-
 
 @final
 @define(eq=False)
@@ -66,17 +64,16 @@ class Network(Home[trio.lowlevel.TrioToken]):
         """The run of trio that this is."""
         return trio.lowlevel.current_trio_token()
 
-    async def at_home(self, step: Step, alone: Step) -> None:
+    def leave_to_home(self, step: Callable[[], Awaitable[None]]) -> bool:
         """From elsewhere: have a step taken soon in the run of this client.
 
-        Args:
-            alone: what is done instead, here and at once, where that run has ended: nobody else is at it.
+        Return False where that run has ended: nothing is done, and what is done instead here disturbs nobody.
         """
         with suppress(trio.RunFinishedError):
             if self.loop is not None:
                 self.loop.run_sync_soon(trio.lowlevel.spawn_system_task, step)
-                return
-        await alone()
+                return True
+        return False
 
     async def fresh(self, attempt: Attempt) -> Connection:
         """A new connection, ready for a request.
@@ -136,8 +133,9 @@ class Network(Home[trio.lowlevel.TrioToken]):
         self._open.discard(connection)
         if self.here:
             await connection.aclose()
-        else:
-            await self.at_home(connection.aclose_quietly, connection.aclose_alone)
+        elif not self.leave_to_home(connection.aclose_quietly):
+            connection.let_go()
+            await connection.aclose_quietly()  # a user's own stream can only be asked, and only in some run of trio
 
     async def aclose(self) -> None:
         """Close every connection at once, those in use too, also when cancelled. Idempotent; later there are none."""

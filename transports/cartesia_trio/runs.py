@@ -1,14 +1,35 @@
-"""Small steps of tasks: what is closed may be closed in a run of trio or in none.
+"""Small steps of tasks: to give others their turn, and to do one thing beside another.
 
-A client belongs to one run, and may be closed in another, or in none at all. This module knows nothing of connections.
+A client belongs to one run of trio, and may be closed in another, or in none at all. This module knows nothing of
+connections.
 """
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import trio
 
 from cartesia_proto.wire.homes import running
+
+T = TypeVar("T")
 
 
 async def checkpoint() -> None:
     """A checkpoint, if this is a run of trio: things may be closed from anywhere."""
     if running(trio.lowlevel.current_trio_token) is not None:
         await trio.lowlevel.checkpoint()
+
+
+async def checkpoints(count: int) -> None:
+    """Give others so many turns."""
+    for _ in range(count):
+        await trio.lowlevel.checkpoint()
+
+
+async def beside(other: Callable[[], Awaitable[object]], step: Callable[[], Awaitable[T]]) -> T:
+    """Return what a step comes to; something else is done while it lasts."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(other)
+        result = await step()
+        nursery.cancel_scope.cancel()
+    return result

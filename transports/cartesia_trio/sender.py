@@ -11,18 +11,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
-from typing import TypeVar
 
 import trio
 
 from cartesia_proto.conversation import CLOSING_SECONDS, TTSConversation
-from cartesia_proto.lines import Step
 from cartesia_proto.outbox import LITTLE
 from cartesia_proto.sharing import Sending
 from cartesia_trio.connection import Connection
 from cartesia_trio.network import Network
-
-T = TypeVar("T")
+from cartesia_trio.runs import beside
 
 
 class Sender(ABC):
@@ -118,12 +115,3 @@ class Sender(ABC):
             while connection.outbox.has_more(conversation.link):
                 await connection.wait_writable()
                 await self._send_some(conversation, connection)
-
-
-async def beside(other: Step[None], step: Step[T]) -> T:
-    """What a step comes to; something else is done while it lasts."""
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(other)
-        result = await step()
-        nursery.cancel_scope.cancel()
-    return result

@@ -23,7 +23,7 @@ from cartesia_proto.errors import ConnectionLost, Phase
 from cartesia_proto.flow import Attempt
 from cartesia_proto.wire import steps
 from cartesia_proto.wire.dialling import Race, SocketAddress
-from cartesia_proto.wire.exchange import ByteLink, connection_broke, read_deadline, timed_out
+from cartesia_proto.wire.exchange import ByteLink, connection_broke, note_read, read_deadline, timed_out
 from cartesia_proto.wire.forks import FORKS
 from cartesia_proto.wire.link import BUSY
 from cartesia_proto.wire.proxy import Proxy
@@ -223,8 +223,7 @@ def read(sock: socket.socket, link: ByteLink) -> None:
     except OSError:
         connection_broke(link, time.monotonic())
     else:
-        now = time.monotonic()
-        link.received(count, now) if count else link.receive_eof(now)
+        note_read(link, count, deadline, time.monotonic())
 
 
 def feed(link: ByteLink, data: bytes) -> None:
