@@ -5,6 +5,7 @@ clocks, nor how one waits: a transport moves the bytes, `waiters` says who does 
 """
 
 import math
+from collections.abc import Callable
 from typing import Final, final
 
 from cartesia_proto.conversation import CLOSING_SECONDS, TTSConversation
@@ -37,6 +38,24 @@ class Arrivals:
             self._in_time = self.total
             return False
         return True
+
+    def received(
+        self, conversation: TTSConversation, count: int, now: Callable[[], float], readable: Callable[[], bool]
+    ) -> set[str]:
+        """Tell a conversation that so many bytes arrived, where 0 means the end of the input; return the ids to wake.
+
+        Do what is due, too, once nothing that has arrived in time can prevent it.
+
+        Args:
+            readable: whether more may have arrived already; asked only where something is due.
+        """
+        if not count:
+            return conversation.receive_eof(now())
+        self.total += count
+        ids = conversation.received(count, now())
+        if self.overdue(conversation.deadline(), now()) and (self.endless or not readable()):
+            ids |= conversation.handle_deadline(now())
+        return ids
 
     @property
     def endless(self) -> bool:

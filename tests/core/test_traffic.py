@@ -314,6 +314,30 @@ def test_disowned_in_a_child_process() -> None:
     assert ends.called() == []
 
 
+def test_arrivals_at_a_conversation() -> None:
+    """It is told of bytes and of the end; what is due is done once nothing more can be read that prevents it."""
+    ends, arrivals, more = Ends(), Arrivals(), [True]
+    conversation = ends.traffic.conversation
+
+    def arrive(id: str, now: float) -> set[str]:
+        ends.server.send_text(dumps({"type": "done", "context_id": id, "done": True}).decode())
+        data = ends.server.data_to_send()
+        conversation.link.receive_space()[: len(data)] = data
+        return arrivals.received(conversation, len(data), lambda: now, lambda: more[0])
+
+    for id in "abc":
+        settings: ContextSettings = {**SETTINGS, "context_id": id, "stall_timeout": 5.0 if id == "c" else math.inf}
+        conversation.push(conversation.open(ends, **settings), "text", 100.0)
+    assert arrive("a", 101.0) == {"a"}
+    assert arrivals.total > 0
+    assert arrive("b", 110.0) == {"b"}
+    more.clear()
+    more.append(False)
+    assert arrive("d", 110.0) == {"c"}
+    assert arrivals.received(conversation, 0, lambda: 111.0, lambda: True) == set()
+    assert conversation.over
+
+
 def test_arrivals() -> None:
     """Something is overdue once its time has come, and nothing can save it once very much has arrived since."""
     arrivals = Arrivals()

@@ -20,6 +20,7 @@ from cartesia_proto.wire.forks import FORKS
 from cartesia_proto.wire.homes import running
 from cartesia_proto.wire.link import BUSY
 from cartesia_proto.wire.pool import whole_records
+from cartesia_proto.wire.records import TLS_RECORD
 from cartesia_proto.wire.uploads import PIECE
 
 TURNS: Final = 3
@@ -27,9 +28,6 @@ TURNS: Final = 3
 
 LONGEST_HANDSHAKE: Final = 24 * 3600.0
 """Seconds for asyncio's own limit on TLS handshakes, which cannot be off; the limit that counts is ours."""
-
-TLS_RECORD: Final = 16 * 1024
-"""Bytes of plaintext in one record, of which TLS may hold one decrypted (RFC 8446 section 5.1)."""
 
 Connect = Callable[[str, int], Awaitable[socket.socket]]
 """What a user may give to make unencrypted connections to a host and port: answers with a connected stream socket."""

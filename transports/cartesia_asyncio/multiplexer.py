@@ -23,7 +23,7 @@ from functools import partial
 from typing import Final, TypeVar, final
 
 import cartesia_proto.awaiting  # noqa: F401 - what users get is loaded with what carries it
-from cartesia_asyncio.connection import TLS_RECORD, TURNS, Connection
+from cartesia_asyncio.connection import TURNS, Connection
 from cartesia_asyncio.network import Network
 from cartesia_asyncio.sending import perform, take
 from cartesia_proto.config import Config
@@ -33,7 +33,9 @@ from cartesia_proto.errors import CartesiaError, LocalProtocolError
 from cartesia_proto.lines import Ready, Saying, Step
 from cartesia_proto.opening import Opening
 from cartesia_proto.sessions.events import ContextEnded
+from cartesia_proto.sharing import Standing
 from cartesia_proto.wire.forks import FORKS
+from cartesia_proto.wire.records import TLS_RECORD
 
 T = TypeVar("T")
 
@@ -55,7 +57,7 @@ class Multiplexer(asyncio.BufferedProtocol):
         self._options = options
         self._timeout = None if config.timeout == math.inf else config.timeout
         self._connecting = asyncio.Lock()
-        self._saying: dict[asyncio.Timeout, str] = {}  # what ends the wait of who says something, and for which id
+        self._standing: Standing[asyncio.Timeout] = Standing()  # waits of tasks that say something
         self._failure: tuple[CartesiaError, ...] = ()  # the last one, each time in a tuple of its own
         self._closed = False
         self._connection: Connection  # the last one, once there was one
@@ -135,7 +137,7 @@ class Multiplexer(asyncio.BufferedProtocol):
         if not self._network.here:
             self._network.at_home(self._abandon)
             return
-        self._wait_no_longer(self._saying.values())
+        self._wait_no_longer(None)
         if self._conversation is None:
             return
         try:
@@ -199,11 +201,11 @@ class Multiplexer(asyncio.BufferedProtocol):
         if self._conversation is not None:
             self._conversation.close(self.now)
             self.connection_lost(None)
-        self._wait_no_longer(self._saying.values())
+        self._wait_no_longer(None)
 
     def _begin_anew(self) -> None:
         """Lose the connection in a child process, where the tasks that wait or connect will never run on."""
-        self._connecting, self._saying, self._waiters = asyncio.Lock(), {}, {}
+        self._connecting, self._standing, self._waiters = asyncio.Lock(), Standing(), {}
         self._timer, self._blocked = None, False
         if self._conversation is not None:
             self._conversation.disown(self.now)
@@ -211,21 +213,19 @@ class Multiplexer(asyncio.BufferedProtocol):
     async def _unless(self, id: str, step: Step[T]) -> T | None:
         """What a step comes to; where a change concerns the id meanwhile, the step is cancelled, and it is None."""
         scope = asyncio.timeout(None)
-        self._saying[scope] = id
         try:
-            async with scope:
-                return await step()
+            with self._standing.during(scope, id):
+                async with scope:
+                    return await step()
         except TimeoutError:
             if not scope.expired():
                 raise
             return None
-        finally:
-            del self._saying[scope]
 
-    def _wait_no_longer(self, concerned: Collection[str]) -> None:
-        """Cancel those steps. Only a change does so: what is received may be for an earlier context of the same id."""
-        for scope, id in self._saying.items():
-            if id in concerned and scope.when() is None:
+    def _wait_no_longer(self, concerned: Collection[str] | None) -> None:
+        """Cancel those steps, or all. Only a change does so: what arrives may be for an earlier context of an id."""
+        for scope in self._standing.of(concerned):
+            if scope.when() is None:
                 scope.reschedule(self.now)
 
     async def _connected(self) -> TTSConversation:

@@ -10,7 +10,6 @@ import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from io import BytesIO
 from threading import Lock
 from typing import TYPE_CHECKING, Final, final
 
@@ -23,6 +22,7 @@ from cartesia_proto.wire.exchange import ByteLink, connection_broke, note_read, 
 from cartesia_proto.wire.forks import FORKS
 from cartesia_proto.wire.link import BUSY
 from cartesia_proto.wire.pool import whole_records
+from cartesia_proto.wire.records import gather
 from cartesia_trio.runs import beside, checkpoints
 
 if TYPE_CHECKING:
@@ -36,9 +36,6 @@ BROKEN: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 _SELECTOR: Final[type[selectors.BaseSelector]] = getattr(selectors, "PollSelector", selectors.SelectSelector)
 """What looks at one socket of any number, without one of its own; Windows has no ``poll``."""
-
-_RECORD: Final = 16 * 1024
-"""Bytes of plaintext in one TLS record (RFC 8446 section 5.1)."""
 
 _MAKING: Final = Lock()
 """Held by the thread that lends a TLS context, which may be of other threads too, another class for its objects."""
@@ -240,12 +237,7 @@ class _Records(ssl.SSLObject):
         """Read so many bytes, or fewer; what comes of them behind the first record, the next call tells."""
         if buffer is not None:
             return super().read(len, buffer)
-        gathered = BytesIO()
-        left = len - gathered.write(super().read(min(len, _RECORD)))
-        with suppress(ssl.SSLError):
-            while left and (more := super().read(min(left, _RECORD))):
-                left -= gathered.write(more)
-        return gathered.getvalue()
+        return gather(super().read, len, ssl.SSLError)
 
 
 async def dial(race: Race, local_address: str | None) -> trio.SocketStream:

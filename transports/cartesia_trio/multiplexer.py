@@ -207,16 +207,10 @@ class Multiplexer(Sender):
             if self._has_more_to_send(conversation, connection):
                 step = partial(beside, partial(self._send_as_it_leaves, conversation, connection), step)
             count = await step()
-        now = trio.current_time()
         if count is None:  # nothing came in time, or this task alone was woken
+            now = trio.current_time()
             return conversation.handle_deadline(now) if now >= self._earliest else set()
-        if not count:
-            return conversation.receive_eof(now)
-        self._arrivals.total += count
-        concerned = conversation.received(count, now)
-        overdue = self._arrivals.overdue(conversation.deadline(), trio.current_time())
-        late = overdue and (self._arrivals.endless or not connection.readable)
-        return concerned | conversation.handle_deadline(now) if late else concerned
+        return self._arrivals.received(conversation, count, trio.current_time, lambda: connection.readable)
 
     async def _settle(self, conversation: TTSConversation) -> None:
         """Take in what has already arrived, so that a connection that idled out is known to have.
