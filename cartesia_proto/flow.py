@@ -115,14 +115,26 @@ class Decoder(Protocol[E]):
         ...
 
 
+Portion: TypeAlias = Callable[[bytes], tuple[list[E], bool]]
+"""Takes bytes as `Decoder.receive_data`, but reads only as many as one turn is good for. Answers with the values, and
+whether it holds more, which it reads when it is called again: without bytes, and before anything else."""
+
+
+def in_portions(decoder: Decoder[E]) -> Portion[E]:
+    """The decoder's own ``receive_portion``, where its input may be made of very many tiny things; else all at once."""
+    portion: Portion[E] | None = getattr(decoder, "receive_portion", None)
+    return portion or (lambda data: (decoder.receive_data(data), False))
+
+
 @final
 class WithoutEcho(Generic[E]):
     """A decoder whose errors do not repeat the request's secrets, even where the server does."""
 
-    __slots__ = ("_decoder", "_discreet")
+    __slots__ = ("_decoder", "_discreet", "_portion")
 
     def __init__(self, decoder: Decoder[E], request: Request) -> None:
         self._decoder = decoder
+        self._portion = in_portions(decoder)
         self._discreet = Discreet(request.without_secrets)
 
     @property
@@ -132,8 +144,15 @@ class WithoutEcho(Generic[E]):
 
     def receive_data(self, data: bytes) -> list[E]:
         """As the decoder within."""
+        return self._call(self._decoder.receive_data, data)
+
+    def receive_portion(self, data: bytes) -> tuple[list[E], bool]:
+        """As the decoder within, see `in_portions`."""
+        return self._call(self._portion, data)
+
+    def _call(self, receive: Callable[[bytes], T], data: bytes) -> T:
         try:
-            return self._decoder.receive_data(data)
+            return receive(data)
         except CartesiaError as error:
             self._discreet.clean(error)
             del data  # it may be what the server repeats them in

@@ -323,6 +323,9 @@ class Performance(Generic[T, ConnectionT]):
 
     def _received(self, line: HttpLine[ConnectionT]) -> Steps[ConnectionT, Outcome]:
         while (outcome := line.exchange.outcome()) is None:
+            if line.exchange.link.laden:
+                yield Sleep(0.0)  # others have their turn
+                continue
             step = Receive(line)
             yield step
             if step.error is not None:

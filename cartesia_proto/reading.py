@@ -10,7 +10,7 @@ from typing import Generic, TypeVar, final
 
 from cartesia_proto.errors import LocalProtocolError
 from cartesia_proto.flow import Decoder
-from cartesia_proto.performing import Performance, Receive, Release, Steps
+from cartesia_proto.performing import Performance, Receive, Release, Sleep, Steps
 from cartesia_proto.wire.exchange import StreamedBody, check_not_over
 from cartesia_proto.wire.forks import FORKS
 
@@ -114,6 +114,8 @@ class Reading(Generic[E, ConnectionT]):
         body = yield from self.opened()
         line = self._performance.result()[1]
         while not self.closed:
+            if body.laden:
+                yield Sleep(0.0)  # others have their turn
             try:
                 self.values.extend(body.receive())
             finally:
@@ -122,6 +124,8 @@ class Reading(Generic[E, ConnectionT]):
                     yield from line.releasing(reusable=body.reusable)
             if self.values or body.over:
                 return
+            if body.laden:
+                continue
             received = Receive(line)
             yield received
             if received.error is not None:

@@ -7,6 +7,7 @@ Every event before a failure is returned; the failure is raised by the next call
 ``receive_data(b"")`` after each batch, and results never depend on how the bytes were cut.
 """
 
+import sys
 from collections.abc import Mapping
 from typing import Final, final
 
@@ -26,7 +27,7 @@ from cartesia_proto.codecs.events import (
 )
 from cartesia_proto.codecs.failures import broken_error, fragments
 from cartesia_proto.codecs.json import read_lenient
-from cartesia_proto.codecs.sse import ServerSentEvent, SSEDecoder
+from cartesia_proto.codecs.sse import TURN, ServerSentEvent, SSEDecoder
 from cartesia_proto.config import Limits
 from cartesia_proto.errors import CartesiaError, IncompleteStream, JsonValue, RemoteProtocolError
 
@@ -71,11 +72,23 @@ class TTSDecoder:
             ApiError: an earlier call met an error event.
             RemoteProtocolError: an earlier call met something that is no event, or exceeds a limit.
         """
+        return self._read(data, sys.maxsize)
+
+    def receive_portion(self, data: bytes) -> tuple[list[SpeechEvent], bool]:
+        """As `receive_data`, but no more than one turn is good for; also whether to call again, without bytes.
+
+        Raises:
+            ApiError, RemoteProtocolError: as `receive_data`.
+        """
+        events = self._read(data, TURN)
+        return events, self._stream.laden and not self._finished
+
+    def _read(self, data: bytes, most: int) -> list[SpeechEvent]:
         self._check()
         events: list[SpeechEvent] = []
         if self._finished:
             return events
-        for sent in self._stream.read_messages(data, self._chunks.read):
+        for sent in self._stream.read_messages(data, self._chunks.read, most):
             if isinstance(sent, AudioChunk):
                 self._receive_chunk(sent, events)
             else:

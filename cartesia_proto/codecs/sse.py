@@ -11,6 +11,7 @@ was received, it is offered to its reader where it lies, without having been a l
 line, and so does a message that its reader leaves. A property test holds the two equal.
 """
 
+import sys
 from collections.abc import Callable
 from typing import Final, TypeAlias, TypeVar, final
 
@@ -20,6 +21,10 @@ from cartesia_proto.errors import LocalProtocolError, RemoteProtocolError
 
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 """Dropped at the very start of a stream, and only there (HTML standard section 9.2.6)."""
+
+TURN: Final = 500
+"""How many lines or whole messages are read at once where others are to have their turn. Our choice: a few milliseconds
+of work. Each costs the same however short it is, so the bytes of one read are no bound."""
 
 _DATA: Final = b"data: "
 """How the service begins a line of data (protocol section 3.1); the standard allows the space to be missing."""
@@ -70,6 +75,7 @@ class SSEDecoder:
         self._line_limit = line_limit
         self._event_limit = event_limit
         self._message_limit = min(line_limit - len(_DATA), event_limit)
+        self._unread = b""  # received, with line feeds, and left for another turn
         self._line = bytearray()  # the beginning of one, as far as it has arrived
         self._after_carriage_return = False
         self._first_line = True
@@ -84,6 +90,11 @@ class SSEDecoder:
         """Whether a line or an event was begun that an end of the stream, now, would discard."""
         return bool(self._line) or self._data is not None
 
+    @property
+    def laden(self) -> bool:
+        """Whether there is more to be read of what was received: enough was read for one turn."""
+        return bool(self._unread)
+
     def receive_data(self, data: bytes) -> list[ServerSentEvent]:
         """The events that these bytes complete.
 
@@ -93,8 +104,11 @@ class SSEDecoder:
         """
         return self.read_messages(data, _leave)
 
-    def read_messages(self, data: bytes, read: ReadMessage[T]) -> list[T | ServerSentEvent]:
+    def read_messages(self, data: bytes, read: ReadMessage[T], most: int = sys.maxsize) -> list[T | ServerSentEvent]:
         """The events that these bytes complete: as read, the messages in one line that are offered and not left.
+
+        Args:
+            most: how many lines, and how many events, are read; what is left, the next call goes on with.
 
         Raises:
             RemoteProtocolError, LocalProtocolError: as `receive_data`.
@@ -102,12 +116,16 @@ class SSEDecoder:
         self._check()
         if self._ended:
             raise LocalProtocolError("the event stream has ended: receive_eof was called")
-        data = self._with_line_feeds(data)
+        data, self._unread = self._unread + self._with_line_feeds(data), b""
         events: list[T | ServerSentEvent] = []
-        position = 0
+        position = lines = 0
         while self._failure is None:
+            if lines >= most or len(events) >= most:
+                self._unread = data[position:]
+                break
+            lines += 1
             if self._data is None and not (self._first_line or self._line or self._event):
-                position = self._read_whole(data, position, read, events)
+                position = self._read_whole(data, position, read, events, most)
             end = data.find(b"\n", position)
             if end < 0:
                 self._line += data[position:]
@@ -142,12 +160,14 @@ class SSEDecoder:
         self._after_carriage_return = data.endswith(b"\r")
         return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
-    def _read_whole(self, data: bytes, position: int, read: ReadMessage[T], events: list[T | ServerSentEvent]) -> int:
+    def _read_whole(
+        self, data: bytes, position: int, read: ReadMessage[T], events: list[T | ServerSentEvent], most: int
+    ) -> int:
         """Offer messages that stand whole here until one is left; answer with the place behind those that were read."""
         view = memoryview(data)
         limit = self._message_limit
         before_last = len(data) - 1
-        while data.startswith(_DATA, position):
+        while data.startswith(_DATA, position) and len(events) < most:
             start = position + len(_DATA)
             end = data.find(b"\n", start, before_last)
             if not start <= end <= start + limit or data[end + 1] != _LINE_FEED:

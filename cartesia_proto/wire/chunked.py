@@ -30,6 +30,10 @@ _ZEROS: Final = 17
 """How many leading zeros are kept of a line that is not whole: so many that `_BETWEEN` does not take it for one whose
 length was counted."""
 
+TURN: Final = 2000
+"""How many chunks are taken at once. Our choice: a few milliseconds of work, and more than one read of a usual body
+holds. Each chunk costs the same however small it is, so the bytes of one read are no bound."""
+
 Front: TypeAlias = Literal["incomplete", "last", "malformed"]
 """What stands at the front once no more can be taken: part of a chunk, what follows the first line of the last chunk,
 or what is no chunk."""
@@ -45,13 +49,15 @@ class ChunkSplitter:
     Attributes:
         front: see `Front`; once it is not ``incomplete``, there is nothing more to be taken.
         fault: in words, what is wrong with what is malformed.
+        untaken: what was received and is left for another turn, which the next `take` is.
     """
 
-    __slots__ = ("_dropped", "_left", "_limit", "_rest", "fault", "front")
+    __slots__ = ("_dropped", "_left", "_limit", "_rest", "fault", "front", "untaken")
 
     def __init__(self, limit: int) -> None:
         self.front: Front = "incomplete"
         self.fault: str = ""
+        self.untaken: bytes = b""
         self._limit = limit
         self._left = 0  # bytes of the present chunk's data that are still to come,
         self._rest = _LINE_END  # and if there are none, what was received behind it, in short;
@@ -63,9 +69,9 @@ class ChunkSplitter:
         return self._rest
 
     def take(self, received: bytes | bytearray | memoryview) -> bytes:
-        """Take what can be understood; answer with the data in it, of however many chunks."""
-        if self._rest:
-            received = self._rest + bytes(received)
+        """Take what can be understood, of `TURN` chunks at most; answer with the data in it."""
+        if self._rest or self.untaken:
+            received, self.untaken = self.untaken + self._rest + bytes(received), b""
         pieces: list[memoryview] = []
         view = memoryview(received)
         start, end, size = 0, self._left, len(view)
@@ -77,6 +83,9 @@ class ChunkSplitter:
                 break
             start = between.end()
             end = start + int(between[1], 16)
+            if len(pieces) == TURN:
+                self._left, self._rest, self.untaken = end - start, b"", bytes(view[start:])
+                break
         else:
             self._left, self._rest = end - size, b""
             pieces.append(view[start:])

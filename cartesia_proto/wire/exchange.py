@@ -26,7 +26,7 @@ from cartesia_proto.errors import (
     TimeoutError,
     TransportError,
 )
-from cartesia_proto.flow import Attempt, Decoder, Done, Failure, Outcome
+from cartesia_proto.flow import Attempt, Decoder, Done, Failure, Outcome, in_portions
 from cartesia_proto.hosts import bracketed
 from cartesia_proto.http import FilePart, Request, Response, Upload
 from cartesia_proto.wire.bodies import BodyCollector, check_head
@@ -93,6 +93,7 @@ class Exchange:
     def outcome(self) -> Outcome | None:
         """What the attempt came to, or None until more was read. Never raises; to be asked after each read.
 
+        While the link is `laden`, None means that others should have their turn before it is asked again.
         A body that was to be read whole and broke off is a failure if the response was a success; otherwise its status
         says more than what cut it, and the response has as much of the body as arrived. It has none where the head is
         malformed: where that ends is not known.
@@ -104,6 +105,8 @@ class Exchange:
                 outcome = Failure(error, self._received)
             if outcome is not None:
                 return self._without_echo(outcome)
+            if self.link.laden:
+                break
         return None
 
     def _without_echo(self, outcome: Outcome) -> Outcome:
@@ -183,30 +186,41 @@ class StreamedBody(Generic[E]):
         over: nothing more is to be read. A failure may still be waiting for the next `receive`.
     """
 
-    __slots__ = ("_complete", "_decoder", "_failure", "_link", "over")
+    __slots__ = ("_complete", "_decoder", "_failure", "_link", "_portion", "_undecoded", "over")
 
     def __init__(self, link: ClientLink, decoder: Decoder[E]) -> None:
         self.over: bool = False
+        self._portion = in_portions(decoder)
+        self._undecoded = False  # the decoder holds bytes that it goes on with in another turn
         self._link = link
         self._decoder = decoder
         self._complete = False
         self._failure: CartesiaError | None = None
 
     def receive(self) -> list[E]:
-        """Every value that has arrived; where there is none and it is not `over`, read more and ask again.
+        """The values that have arrived, as many as one turn is good for.
+
+        Where there is none and it is not `over`, read more and ask again; where it is `laden`, ask without reading.
 
         Raises:
             CartesiaError: what ended the body early, once, after the values before it; from then on there are none.
         """
-        values: list[E] = []
-        while (event := self._link.next_event()) is not None:
+        values = self._decode(b"") if self._undecoded else []
+        while not self._undecoded and (event := self._link.next_event()) is not None:
             values += self._take(event)
+            if self._link.laden:
+                break
         if values or self._failure is None:
             return values
         failure, self._failure = self._failure, None
         # Of the functions that decoded it, which hold what the server said, nothing stays either.
         Discreet(self._link.without_secrets).clean(failure)  # an event may repeat what only a proxy was told
         raise failure
+
+    @property
+    def laden(self) -> bool:
+        """Whether more of what arrived is to be taken, once others have had their turn."""
+        return not self.over and (self._undecoded or self._link.laden)
 
     @property
     def reusable(self) -> bool:
@@ -229,10 +243,12 @@ class StreamedBody(Generic[E]):
 
     def _decode(self, data: bytes) -> list[E]:
         values: list[E] = []
+        self._undecoded = False
         try:
             if not self.over:
-                values = [*self._decoder.receive_data(data)]
-                values += self._decoder.receive_data(b"")  # raises what stands after these values
+                values, self._undecoded = self._portion(data)
+                if not self._undecoded:
+                    values = [*values, *self._decoder.receive_data(b"")]  # raises what stands after these values
         except CartesiaError as error:
             return [*values, *self._fail(error)]
         self.over = self.over or self._decoder.finished

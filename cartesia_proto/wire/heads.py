@@ -16,7 +16,7 @@ import h11
 
 MOST_LINES: Final = 1000
 """Lines of one head or trailer. Our choice: ten times what common servers allow; each takes several objects, however
-short it is."""
+short it is. Interim responses count with the head that they precede, each of them being a head of its own."""
 
 STATUS_LINE: Final = re.compile(rb"HTTP/[0-9]\.[0-9] [0-9]{3}(?: [^\x00\n-\r]*)?")
 REQUEST_LINE: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+ [!-~]+ HTTP/[0-9]\.[0-9]")
@@ -63,16 +63,17 @@ class HeadLines:
     def __init__(self, *, request: bool) -> None:
         self.fault: str = ""
         self._request = request
+        self._count = 0
         self._part = bytearray()  # of a line that is not whole
         self.begin(start_line=True)
 
-    def begin(self, *, start_line: bool) -> None:
-        """Expect the first line of a head, or, without a start line, of a trailer."""
+    def begin(self, *, start_line: bool, interim: bool = False) -> None:
+        """Expect the first line of a head, maybe after an interim one, or, without a start line, of a trailer."""
         self.status: bytes = b""
         self._start = start_line
         self._skipped = False
         self._foldable = False  # a field was passed on, which a folded line may go on with
-        self._count = 0
+        self._count = self._count if interim else 0
         self._last = b"" if start_line else b"\n"  # the last bytes taken, which may be part of a blank line
 
     def measure(self, data: bytes | bytearray) -> int:
@@ -83,9 +84,12 @@ class HeadLines:
     def take(self, data: bytes) -> bytes:
         """The lines that these bytes complete; no more may be given than `measure` answers."""
         self._last = (self._last + data)[-2:]
-        if self._start and not self._part and _PLAIN_HEAD.fullmatch(data) and data.count(b"\n") <= MOST_LINES:
-            self.status = data[_STATUS]
-            return data
+        if self._start and not self._part and _PLAIN_HEAD.fullmatch(data):
+            count = data.count(b"\n")
+            if self._count + count <= MOST_LINES:
+                self._count += count
+                self.status = data[_STATUS]
+                return data
         if b"\n" not in data:
             self._part += data
             lines: list[bytes] = []

@@ -1,8 +1,7 @@
 """What every HTTP/1.1 link shares, over h11: bytes and times go in, events and bytes come out.
 
 This module knows when h11 is fed, what its failures mean, when an exchange ends and how long the peer may be silent. It
-must not know which side it is on beyond what h11 asks, nor what an event means to its user: `http1` and `tunnel` say
-so.
+must not know which side it is on beyond what h11 asks, nor what an event means to its user: `http1` and `tunnel` do.
 
 Theory of operation. h11 owns the states; this module owns what h11 leaves open:
 
@@ -12,6 +11,7 @@ Theory of operation. h11 owns the states; this module owns what h11 leaves open:
   any segmentation.
 * h11 is given a head alone, and what comes behind it later, so that a chunked body can be split past h11, for which
   every chunk is several events: services send each event in a chunk of its own. `chunked` says how.
+* Of tiny chunks so many are taken at once; `next_event` goes on. Who lets others have their turn asks `laden` first.
 * A head or trailer goes to h11 line by line, each once it is whole, so that what can be none is refused at once and not
   waited out: see `heads`.
 * When both sides are done with one exchange, the next cycle begins by itself. Bytes a client did not ask for fail it.
@@ -44,8 +44,7 @@ State: TypeAlias = Literal["idle", "request", "response", "body", "switched", "c
 awaited; the response's body is under way; the connection speaks another protocol; it is at its end; it failed."""
 
 SPACE: Final = 16 * 1024
-"""Bytes that are offered to be received into at first: most answers fit, and so does a TLS record (RFC 8446 section
-5.1)."""
+"""Bytes that are offered to be received into at first: most answers fit, and a TLS record (RFC 8446 section 5.1)."""
 
 BUSY: Final = 256 * 1024
 """Bytes that are offered to a peer that fills what it is given, here and on a WebSocket (`frames`). Waking up and
@@ -132,19 +131,13 @@ class HttpLink(ABC, Generic[EventT]):
         if data and not self._failed and not self._eof:
             self._progress = now
             self._started = True
-            if self._chunks is None:
-                self._backlog += data
-            else:
-                self._split(self._chunks, data)
-            self._pump()
+            self._take(data)
 
     def receive_eof(self, now: float) -> None:
         """Note that the peer will send nothing more. Where it owed bytes, the link fails."""
         self._progress = now
         self._eof = True
-        if self._chunks is not None:
-            self._split(self._chunks, b"")
-        self._pump()
+        self._take(b"")
 
     def connection_lost(self, now: float) -> None:
         """Note that the connection broke, which is no end: it was reset, or TLS ended without a close_notify.
@@ -157,7 +150,14 @@ class HttpLink(ABC, Generic[EventT]):
 
     def next_event(self) -> EventT | LinkFailed | None:
         """The next thing the peer said, or None until more bytes arrive."""
+        if self.laden:
+            self._take(b"")
         return self._events.popleft() if self._events else None
+
+    @property
+    def laden(self) -> bool:
+        """Whether `next_event` would first take more of what arrived, which is work for another turn."""
+        return self._chunks is not None and bool(self._chunks.untaken) and not self._events
 
     def data_to_send(self) -> bytes:
         """Everything queued for the wire since the last call, in bytes that do not show themselves."""
@@ -176,7 +176,7 @@ class HttpLink(ABC, Generic[EventT]):
 
     def deadline(self) -> float | None:
         """When the read timeout ends, in monotonic seconds; None while the peer owes nothing."""
-        if self._failed or self._timeout == math.inf:
+        if self._failed or self.laden or self._timeout == math.inf:
             return None
         owing = self._connection.their_state
         owes = owing in (h11.SEND_RESPONSE, h11.SEND_BODY) or (owing is h11.IDLE and self._started)
@@ -358,12 +358,18 @@ class HttpLink(ABC, Generic[EventT]):
         elif data:
             self._connection.receive_data(data)
 
+    def _take(self, data: bytes | bytearray | memoryview) -> None:
+        if self._chunks is None:
+            self._backlog += data
+        else:
+            self._split(self._chunks, data)
+        self._pump()
+
     def _split(self, chunks: ChunkSplitter, received: bytes | bytearray | memoryview) -> None:
         """Take chunks past h11, and leave the last one and the trailer to it."""
-        data = chunks.take(received)
-        if data:
+        if data := chunks.take(received):
             self._handle(h11.Data(data=data))
-        if chunks.front == "incomplete" and not self._eof:
+        if chunks.untaken or (chunks.front == "incomplete" and not self._eof):
             return
         self._chunks = None
         if chunks.front == "malformed":
@@ -380,7 +386,7 @@ class HttpLink(ABC, Generic[EventT]):
         if isinstance(event, h11.Data):
             self._body_bytes += len(event.data)
         else:
-            self._lines.begin(start_line=True)
+            self._lines.begin(start_line=True, interim=isinstance(event, h11.InformationalResponse))
             self._in_trailer = False
         if isinstance(event, h11.Request | h11.Response):
             self._in_body = True

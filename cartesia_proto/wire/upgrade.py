@@ -98,7 +98,8 @@ class ClientHandshake:
         return self._outcome()
 
     def _outcome(self) -> HandshakeOutcome | None:
-        outcome = self._exchange.outcome()
+        while (outcome := self._exchange.outcome()) is None and self._exchange.link.laden:
+            pass
         if not isinstance(outcome, Response) or outcome.status != 101:
             return outcome
         try:

@@ -4,6 +4,7 @@ import pytest
 
 from cartesia_proto.codecs.events import AudioChunk, FlushDone, SpeechEvent, UnknownEvent, WordTimestamps
 from cartesia_proto.codecs.speech import TTSDecoder
+from cartesia_proto.codecs.sse import TURN
 from cartesia_proto.config import DEFAULT_VERSION, Limits
 from cartesia_proto.errors import (
     ApiError,
@@ -211,3 +212,31 @@ def test_end_without_done(version: str, body: bytes, complete: bool) -> None:
         with pytest.raises(CartesiaError):
             decoder.receive_data(DONE)
     assert decoder.finished
+
+
+def _portions(decoder: TTSDecoder, stream: bytes) -> list[list[SpeechEvent]]:
+    events, more = decoder.receive_portion(stream)
+    portions = [events]
+    while more:
+        events, more = decoder.receive_portion(b"")
+        portions.append(events)
+    return portions
+
+
+def test_events_in_portions() -> None:
+    """Of a flood, one turn reads so many, and all are the same in the end; behind the end nothing is read."""
+    decoder = _decoder()
+    portions = _portions(decoder, CHUNK * (TURN + 10) + b":\n" * TURN + CHUNK + DONE + b"\n" * 3 * TURN)
+    assert [event for events in portions for event in events] == [EVENT] * (TURN + 11)
+    assert max(map(len, portions)) <= TURN
+    assert decoder.finished
+    assert decoder.receive_portion(b"") == ([], False)
+
+
+def test_a_failure_in_portions() -> None:
+    """It is raised by the call after the last portion."""
+    decoder = _decoder()
+    portions = _portions(decoder, CHUNK * TURN + b"data: x\n\n" + CHUNK)
+    assert sum(map(len, portions)) == TURN
+    with pytest.raises(RemoteProtocolError):
+        decoder.receive_portion(b"")

@@ -203,3 +203,37 @@ def test_events_share_their_id() -> None:
     first, second = decoder.receive_data(b"id: " + b"i" * 900 + b"\ndata: a\n\ndata: b\n\n")
     assert first.id == "i" * 900
     assert first.id is second.id
+
+
+@pytest.mark.parametrize(
+    "piece", [b"\n", b":\n", b":\r", b"data: x\n\n", b"data: y\n\n", b"data\ndata\n\n", b"id\r\n\n"]
+)
+def test_one_turn_reads_so_many_lines(piece: bytes) -> None:
+    """However short they are, and as many messages; the rest is read by further calls, before what they are given."""
+    stream = b":\n" + piece * 100 + b"data: x1\n\ndata:"
+    expected = SSEDecoder(line_limit=100, event_limit=100).read_messages(stream, _read_x)
+    decoder = SSEDecoder(line_limit=100, event_limit=100)
+    events = decoder.read_messages(stream[:-9], _read_x, 10)
+    assert decoder.laden
+    events += decoder.read_messages(stream[-9:], _read_x, 10)
+    calls = 2
+    while decoder.laden:
+        read = decoder.read_messages(b"", _read_x, 10)
+        assert len(read) <= 10
+        events += read
+        calls += 1
+    assert calls >= 10
+    assert [event if isinstance(event, str) else event.text for event in events] == [
+        event if isinstance(event, str) else event.text for event in expected
+    ]
+
+
+def test_nothing_is_left_unread_behind_a_failure() -> None:
+    """What exceeds a limit ends the stream."""
+    decoder = SSEDecoder(line_limit=10, event_limit=10)
+    assert decoder.read_messages(b":\n:\n" + b"x" * 11 + b"\n:\n", _read_x, 2) == []
+    assert decoder.laden
+    assert decoder.read_messages(b"", _read_x, 2) == []
+    assert not decoder.laden
+    with pytest.raises(RemoteProtocolError, match="10 bytes"):
+        decoder.read_messages(b"", _read_x, 2)

@@ -29,6 +29,7 @@ from cartesia_proto.flow import (
     asking,
     exchange,
     final_error,
+    in_portions,
     redirect_target,
 )
 from cartesia_proto.http import Headers, Method, Request, Response, Upload
@@ -419,3 +420,22 @@ def test_an_error_without_echo(body: bytes) -> None:
         operation.resume(Response(404, body=body))
     assert caught.value.message == "your key is ***"
     assert "SECRET-CANARY" not in repr((caught.value, caught.value.body))
+
+
+class PatientDecoder(EchoingDecoder):
+    """A decoder of which each turn takes one byte."""
+
+    def receive_portion(self, data: bytes) -> tuple[list[str], bool]:
+        """The first byte alone."""
+        return self.receive_data(data[:1]), len(data) > 1
+
+
+def test_portions() -> None:
+    """A decoder that takes turns does so within another; one that does not takes everything at once."""
+    request = Request("GET", "https://a.example/", Headers([("X-API-Key", "sk_car_canary42")]))
+    patient = WithoutEcho(PatientDecoder(), request)
+    assert in_portions(patient)(b"ab") == (["a"], True)
+    with pytest.raises(RateLimitError) as slow:
+        in_portions(patient)(b"!")
+    assert slow.value.message == "slow down, ***"
+    assert in_portions(WithoutEcho(EchoingDecoder(), request))(b"ab") == (["a", "b"], False)

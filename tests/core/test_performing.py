@@ -24,6 +24,7 @@ from cartesia_proto.performing import (
     Step,
 )
 from cartesia_proto.testing import ScriptedPeer, half
+from cartesia_proto.wire.chunked import TURN
 from cartesia_proto.wire.pool import IDLE_SECONDS, Pool
 from tests.core.conftest import ORIGIN, Connection, World, opened, performed
 
@@ -187,3 +188,16 @@ def test_what_the_library_does_not_know_leaves_at_once() -> None:
     world.perform(performance.abort())
     assert connection.released == [False]
     assert performance.abort() is None
+
+
+def test_a_body_in_tiny_chunks() -> None:
+    """Others have a turn after every so many, without another read."""
+    body = b'{"id": "a", "name": "Ada"}' + b" " * (4 * TURN)
+    chunked = b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n"
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    world, performance = World(Connection(head + chunked)), get()
+    world.take(performance.steps())
+    assert performance.result()[0].name == "Ada"
+    assert world.taken[:5] == ["Sleep", "Connect", "Send", "Receive", "Sleep"]
+    assert world.taken.count("Receive") == 1
+    assert world.taken.count("Sleep") > 4

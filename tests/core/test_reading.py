@@ -7,6 +7,7 @@ import pytest
 
 from cartesia_proto.api.tts import TTS
 from cartesia_proto.audio.formats import RawFormat
+from cartesia_proto.codecs.sse import TURN as LINES
 from cartesia_proto.config import Config
 from cartesia_proto.credentials import ApiKey
 from cartesia_proto.errors import (
@@ -16,7 +17,7 @@ from cartesia_proto.errors import (
     ServerError,
 )
 from cartesia_proto.flow import Decoder
-from cartesia_proto.http import Response
+from cartesia_proto.http import Headers, Response
 from cartesia_proto.performing import (
     Performance,
     Receive,
@@ -26,6 +27,7 @@ from cartesia_proto.performing import (
 )
 from cartesia_proto.reading import Reading
 from cartesia_proto.testing import half
+from cartesia_proto.wire.chunked import TURN
 from tests.core.conftest import Connection, World, performed
 
 T = TypeVar("T")
@@ -192,3 +194,30 @@ def test_closing_a_stream_in_the_middle() -> None:
     reading.close()
     world.perform(reading.release())
     assert connection.released == [False]
+
+
+def test_a_stream_in_tiny_chunks() -> None:
+    """Others have a turn after every so many, without another read; nothing is lost."""
+    world, (_, reading) = World(spoken(*[b"a"] * (4 * TURN))), stream()
+    batches: list[bytes] = []
+    while not reading.closed:
+        read(world, reading, reading.filled)
+        batches += reading.batch()
+    assert b"".join(batches) == b"a" * (4 * TURN)
+    assert max(map(len, batches)) <= TURN
+    assert world.taken.count("Receive") == 1
+    assert world.taken.count("Sleep") > 3
+
+
+def test_a_turn_that_brings_no_value() -> None:
+    """The next follows, and still nothing is read."""
+    call = TTS.sse(model_id="m", transcript="t", voice="v", output_format=RawFormat("pcm_s16le", 8000))
+    body = b":\n" * (3 * LINES) + b'data: {"type":"done","done":true,"status_code":200}\n\n'
+    connection = Connection(Response(200, Headers([("Content-Type", "text/event-stream")]), body))
+    world, performance = World(connection), performed(call.operation(CONFIG, half))
+    reading = Reading(performance)
+    with reading:
+        world.take(reading.filled())
+    assert reading.batch() == []
+    assert world.taken.count("Receive") == 1
+    assert world.taken.count("Sleep") >= 3

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from cartesia_proto.wire import chunked
-from cartesia_proto.wire.chunked import ChunkSplitter
+from cartesia_proto.wire.chunked import TURN, ChunkSplitter
 
 LIMIT = 1000
 
@@ -148,3 +148,18 @@ def test_a_long_line_is_not_looked_at_again_with_every_byte(line: bytes, monkeyp
         chunks.take(bytes([byte]))
     assert chunks.front == "incomplete"
     assert counting.shown < 25 * len(line)
+
+
+@pytest.mark.parametrize("form", [b"1\r\n%c\r\n", b"1 ;a=b\r\n%c\r\n"])
+def test_one_turn_takes_so_many_chunks(form: bytes) -> None:
+    """However tiny they are; the rest is taken in as many turns as it needs, together with what arrives meanwhile."""
+    stream = b"".join(form % (index % 256) for index in range(2 * TURN + 5)) + b"3\r\nabc\r\n0\r\nTrailer: x\r\n\r\n"
+    chunks, turns = ChunkSplitter(LIMIT), list[bytes]()
+    turns.append(chunks.take(stream[:-20]))
+    assert chunks.untaken
+    turns.append(chunks.take(stream[-20:]))
+    while chunks.untaken:
+        turns.append(chunks.take(b""))
+    assert b"".join(turns) == bytes(index % 256 for index in range(2 * TURN + 5)) + b"abc"
+    assert max(map(len, turns)) == TURN
+    assert (chunks.front, chunks.rest) == ("last", b"Trailer: x\r\n\r\n")

@@ -22,6 +22,7 @@ from cartesia_proto.errors import (
 )
 from cartesia_proto.flow import Attempt, Done, Failure, How
 from cartesia_proto.http import FilePart, Headers, Method, Request, Response, Upload
+from cartesia_proto.wire.chunked import TURN
 from cartesia_proto.wire.exchange import (
     Exchange,
     StreamedBody,
@@ -585,3 +586,67 @@ def test_a_stream_that_is_over() -> None:
     check_not_over(over=False)
     with pytest.raises(LocalProtocolError, match="was read to its end, or closed"):
         check_not_over(over=True)
+
+
+# Turns.
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+TINY = CHUNKED + b"1\r\nx\r\n" * (3 * TURN - 1) + b"1\r\n \r\n0\r\n\r\n"
+"""A body in very many tiny chunks."""
+
+
+def test_a_whole_body_of_tiny_chunks() -> None:
+    """It is taken bit by bit, and others may have their turn between."""
+    made = exchange(success_limit=len(TINY))
+    assert answered(made, TINY) is None
+    turns = 1
+    while (outcome := made.outcome()) is None:
+        assert made.link.laden
+        turns += 1
+    assert isinstance(outcome, Response)
+    assert outcome.body == b"x" * (3 * TURN - 1) + b" "
+    assert turns >= 3
+    assert made.reusable
+
+
+def test_a_stream_of_tiny_chunks() -> None:
+    """The same; nothing is lost, and at its end it is over."""
+    made = exchange("stream")
+    assert isinstance(answered(made, TINY), Response)
+    body = StreamedBody(made.link, Words())
+    values: list[str] = []
+    turns = 0
+    while not body.over:
+        values += body.receive()
+        turns += 1
+        assert body.laden != body.over
+    assert values == ["x" * (3 * TURN - 1)]
+    assert turns >= 3
+    assert body.reusable
+
+
+class Patient(Words):
+    """A decoder that takes one word in a turn."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._left = b""
+
+    def receive_portion(self, data: bytes) -> tuple[list[str], bool]:
+        """The next word, and whether there are more."""
+        word, space, self._left = (self._left + data).partition(b" ")
+        return self.receive_data(word + space), bool(self._left)
+
+
+def test_a_decoder_that_takes_turns() -> None:
+    """It is asked again before anything else is read; what it ends with comes last."""
+    made = exchange("stream")
+    answered(made, reply(200, b"one two ! three "))
+    body = StreamedBody(made.link, Patient())
+    assert (body.receive(), body.laden) == (["one"], True)
+    assert (body.receive(), body.laden) == (["two"], True)
+    assert (body.receive(), body.laden) == ([], True)
+    with pytest.raises(ApiError):
+        body.receive()
+    assert body.over
+    assert not body.laden

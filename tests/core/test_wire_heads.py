@@ -172,3 +172,19 @@ def test_what_is_left_at_the_end() -> None:
 def test_words_of_h11(said: str, words: str) -> None:
     """Nothing that was received is repeated, and a bad first line is called the same whatever was bad."""
     assert in_words(h11.RemoteProtocolError(said)) == words
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_lines_of_interim_heads_are_limited_together(plain: bool) -> None:
+    """However many heads they are in; the head of another message begins anew."""
+    head = STATUS + (b"\r\n" if plain else b"Transfer-Encoding: a,b\r\n\r\n")
+    lines = HeadLines(request=False)
+    for _ in range(MOST_LINES // head.count(b"\n")):
+        assert lines.take(head)
+        lines.begin(start_line=True, interim=True)
+    lines.begin(start_line=True)
+    for _ in range(MOST_LINES // head.count(b"\n")):
+        assert lines.take(head)
+        lines.begin(start_line=True, interim=True)
+    lines.take(head)
+    assert lines.fault == "more lines in a head or trailer than the limit of 1000"

@@ -15,6 +15,7 @@ from cartesia_proto.errors import (
     TimeoutError,
 )
 from cartesia_proto.http import Headers, Request, Response
+from cartesia_proto.wire.chunked import TURN
 from cartesia_proto.wire.http1 import (
     BodyData,
     ClientEvent,
@@ -614,3 +615,22 @@ def test_a_slow_request_times_out() -> None:
     event = link.next_event()
     assert isinstance(event, LinkFailed)
     assert isinstance(event.error, TimeoutError)
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_tiny_chunks_are_taken_in_turns(ended: bool) -> None:
+    """One event for each turn, with nothing to be waited for between; the end comes after all that was received."""
+    link = asked()
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    link.receive_data(head + b"1\r\nx\r\n" * (2 * TURN) + b"1\r\n", 1.0)
+    if ended:
+        link.receive_eof(2.0)
+    assert not link.laden  # there are events
+    assert isinstance(link.next_event(), ResponseHead)
+    sizes: list[int] = []
+    while isinstance(event := link.next_event(), BodyData):
+        sizes.append(len(event.data))
+        assert ended or link.laden == (link.deadline() is None) == (sum(sizes) < 2 * TURN)
+    assert sum(sizes) == 2 * TURN
+    assert max(sizes) == TURN
+    assert isinstance(event, LinkFailed) == ended

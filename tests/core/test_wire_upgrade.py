@@ -7,6 +7,7 @@ from cartesia_proto.config import Limits
 from cartesia_proto.errors import ConnectionLost, LocalProtocolError, RemoteProtocolError
 from cartesia_proto.flow import Failure
 from cartesia_proto.http import FilePart, Headers, Request, Response, Upload
+from cartesia_proto.wire.chunked import TURN
 from cartesia_proto.wire.http1 import RequestHead, ServerLink
 from cartesia_proto.wire.upgrade import (
     Agreement,
@@ -246,3 +247,12 @@ def test_a_handshake() -> None:
     deflate = choose_compression(head(*GOOD, offer))
     assert deflate is not None
     assert dict(acceptance(good, deflate))["Sec-WebSocket-Extensions"] == "permessage-deflate"
+
+
+def test_a_refusal_in_tiny_chunks() -> None:
+    """It is taken whole at once: what can be said of a handshake is said by the call that gives its last byte."""
+    handshake = asking()
+    body = b"1\r\nx\r\n" * (2 * TURN) + b"0\r\n\r\n"
+    outcome = handshake.receive_data(b"HTTP/1.1 403 No\r\nTransfer-Encoding: chunked\r\n\r\n" + body, 1.0)
+    assert isinstance(outcome, Response)
+    assert len(outcome.body) == 2 * TURN

@@ -160,6 +160,6 @@ class BodyStream(Generic[E]):
                 return values
             if body.over:
                 self._over = True
-            else:
+            elif not body.laden:
                 perform(self._network, Receive(line), self._interrupter)
         return []

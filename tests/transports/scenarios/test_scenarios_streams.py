@@ -9,6 +9,7 @@ import pytest
 
 from cartesia_proto.api.tts import TTS
 from cartesia_proto.call import Call, StreamCall
+from cartesia_proto.codecs.sse import TURN as LINES
 from cartesia_proto.errors import (
     ApiError,
     ConnectionLost,
@@ -404,3 +405,40 @@ def test_a_stream_of_another_kind_of_call(shell: Shell, net: Net) -> None:
     client = shell.client(server)
     assert [b"".join(client.stream(call)) for call in (SPEAK, again)] == [b"\1\0"] * 2
     assert server.requests[0].body == server.requests[1].body
+
+
+FLOODS = {
+    "events": (SPOKEN * 5000, 5000),
+    "comments": (b":\n\n" * 50_000 + SPOKEN, 1),
+    "lines": (b"id\n" * 50_000 + SPOKEN, 1),
+}
+
+
+@pytest.mark.parametrize("kind", FLOODS)
+@pytest.mark.parametrize("size", [1 << 20, 1], ids=["large chunks", "tiny chunks"])
+def test_one_turn_reads_so_many_trifles(shell: Shell, net: Net, kind: str, size: int) -> None:
+    """A flood of small things is handed over bit by bit, with turns for others between, and whole in the end."""
+    flood, number = FLOODS[kind]
+    flood = flood[: 4000 * len(SPOKEN)] if size > 1 else flood[-20_000:]
+    number = flood.count(SPOKEN)
+    body = b"".join(chunk(flood[start : start + size]) for start in range(0, len(flood), size))
+    server = net.serve([EVENT_STREAM + body + chunk(b"\n\n" + DONE) + END, net.response(200, b"2")])
+    client = shell.client(server)
+    with client.stream(EVENTS) as stream:
+        sizes: list[int] = []
+        while batch := stream.receive_batch():
+            sizes.append(len(batch))
+    assert number <= sum(sizes) <= number + 1  # one may have been cut at the front
+    assert max(sizes) <= LINES
+
+
+def test_a_body_of_very_many_tiny_chunks(shell: Shell, net: Net) -> None:
+    """It is taken in many turns, and whole; the connection is kept."""
+    text = b"[" + b"1," * 20_000 + b"2]"
+    body = b"".join(b"1;x=y\r\n%c\r\n" % byte for byte in text) + END
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    server = net.serve([head + body, net.response(200, b"2")])
+    client = shell.client(server)
+    assert client.call(GET) == [1] * 20_000 + [2]
+    assert client.call(GET) == 2
+    assert server.opened == 1
