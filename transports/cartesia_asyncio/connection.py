@@ -10,6 +10,7 @@ import builtins
 import math
 import socket
 import ssl
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final, Protocol, cast, final
@@ -65,12 +66,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a transport; let nothing stay behind in it unseen."""
-        self._raw = cast("asyncio.Transport", transport)
-        self._use(self._raw)
-
-    def _use(self, transport: asyncio.Transport) -> None:
-        self.transport = transport
-        self.transport.set_write_buffer_limits(high=1, low=0)
+        self.transport = self._raw = cast("asyncio.Transport", transport)
+        self._raw.set_write_buffer_limits(high=1, low=0)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Room for all that TLS holds just now: what it cannot hand on at once is lost if the peer has left by then."""
@@ -234,7 +231,10 @@ class Connection(asyncio.BufferedProtocol):
         )
         if transport is None:
             raise ConnectionResetError("the peer left during the TLS handshake")
-        self._use(transport)
+        # What TLS holds it has given away, so by itself it does not say that the first bytes are stuck beneath it.
+        transport.set_write_buffer_limits(high=sys.maxsize)
+        self._raw.set_protocol(_Beneath(self._raw.get_protocol(), transport))
+        self.transport = transport
         tls: ssl.SSLObject = transport.get_extra_info("ssl_object")
         return tls.selected_alpn_protocol()
 
@@ -248,6 +248,32 @@ class Connection(asyncio.BufferedProtocol):
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+@final
+class _Beneath(asyncio.BufferedProtocol):
+    """What the transport beneath TLS calls: TLS, and what uses TLS, once bytes are stuck and once all have left."""
+
+    def __init__(self, tls: asyncio.BaseProtocol, transport: asyncio.Transport) -> None:
+        self._tls = tls
+        self._transport = transport
+        self._stuck = self._told = False
+        for name in ("get_buffer", "buffer_updated", "eof_received", "connection_lost"):
+            setattr(self, name, getattr(tls, name))  # no call more for each read
+
+    def pause_writing(self) -> None:
+        self._stuck = True
+        self._tls.pause_writing()
+        if not self._told:
+            self._told = True
+            self._transport.get_protocol().pause_writing()
+
+    def resume_writing(self) -> None:
+        self._stuck = False
+        self._tls.resume_writing()  # what it holds leaves now, and may be stuck again
+        if not self._stuck:
+            self._told = False
+            self._transport.get_protocol().resume_writing()
 
 
 def at_home(loop: asyncio.AbstractEventLoop | None, act: Callable[[], object], alone: Callable[[], object]) -> None:

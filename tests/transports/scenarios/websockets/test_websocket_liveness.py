@@ -15,6 +15,7 @@ import trio
 
 from cartesia_proto.audio.formats import RawFormat
 from cartesia_proto.errors import ConnectError, ConnectionLost
+from cartesia_proto.sessions.events import ContextEnded
 from cartesia_standin import DEFAULT_VOICE_ID
 from tests.conftest import WAIT
 
@@ -262,3 +263,18 @@ def test_many_contexts_without_a_connection(awaiting: AwaitingShell, net: Net) -
         return len(set(map(id, failed)))
 
     assert awaiting.loop.run(all_of_them()) == CONTEXTS
+
+
+def test_one_write_that_never_leaves(shell: Shell, stage: Stage) -> None:
+    """The first bytes that are stuck have their time as all have, although nothing is written after them."""
+    over = threading.Event()
+
+    def script(peer: Peer) -> None:
+        assert over.wait(WAIT)
+        peer.drop()
+
+    with stage.websocket(shell.client(stage.serve(script), "narrow", timeout=SOON)) as ws:
+        context = ws.context(context_id="a")
+        with pytest.raises((ContextEnded, ConnectionLost), match="lost|could not be sent"):
+            context.push("y" * 20_000_000)
+        over.set()
