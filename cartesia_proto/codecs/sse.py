@@ -75,8 +75,8 @@ class SSEDecoder:
         self._line_limit = line_limit
         self._event_limit = event_limit
         self._message_limit = min(line_limit - len(_DATA), event_limit)
-        self._unread = b""  # received, with line feeds, and left for another turn
-        self._line = bytearray()  # the beginning of one, as far as it has arrived
+        self._unread: bytes = b""  # received, with line feeds, and left for another turn
+        self._line: bytearray = bytearray()  # the beginning of one, as far as it has arrived
         self._after_carriage_return = False
         self._first_line = True
         self._ended = False
