@@ -10,7 +10,7 @@ Actors: the leader, who reads for all; followers, who wait to be woken; whoever 
 This module must not know how a task waits: a transport's own events and scopes do. Threads have `waiters` instead.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable
 from contextlib import contextmanager
 from typing import Generic, Protocol, TypeVar, final
 
@@ -42,7 +42,7 @@ class Readers(Generic[EventT]):
     __slots__ = ("_event", "_followers", "_successor", "leader")
 
     def __init__(self, event: Callable[[], EventT]) -> None:
-        self.leader: object = None
+        self.leader: object | None = None
         self._event = event
         self._followers: dict[object, EventT] = {}
         self._successor: EventT | None = None  # of the follower that was appointed and has not had its turn
@@ -52,7 +52,7 @@ class Readers(Generic[EventT]):
         return _Leading(self, key)
 
     @contextmanager
-    def follow(self, key: object) -> Iterator[EventT]:
+    def follow(self, key: object) -> Generator[EventT, None, None]:
         """Follow in a ``with`` block: wait there for the event it gives."""
         woken = self._followers[key] = self._event()
         try:
@@ -121,7 +121,7 @@ class Sending(Generic[EventT]):
         self._event = event
 
     @contextmanager
-    def alone(self, *, draining: bool) -> Iterator[None]:
+    def alone(self, *, draining: bool) -> Generator[None, None, None]:
         """Keep others from sending in a ``with`` block: until all was sent, or as long as it takes."""
         self.ended = ended = self._event()
         self.draining = draining
@@ -143,7 +143,7 @@ class Standing(Generic[ScopeT]):
         self._ids: dict[ScopeT, str] = {}
 
     @contextmanager
-    def during(self, scope: ScopeT, id: str) -> Iterator[None]:
+    def during(self, scope: ScopeT, id: str) -> Generator[None, None, None]:
         """Wait in a ``with`` block."""
         self._ids[scope] = id
         try:
