@@ -25,7 +25,6 @@ from cartesia_proto.flow import Attempt, Outcome
 from cartesia_proto.sessions.handshake import connecting
 from cartesia_proto.traffic import Traffic
 from cartesia_proto.waiters import NO_CONTEXT, Waiters, Waiting
-from cartesia_proto.wire.websocket import ClientWebSocketLink
 
 T = TypeVar("T")
 
@@ -144,9 +143,8 @@ class Multiplexer:
         self._waiters = self._make_waiters()  # for a connection
         self._dial: Dial | None = None  # the last one
 
-    def begin(self, link: ClientWebSocketLink, inbox_limit: int) -> Traffic:
+    def begin(self, conversation: TTSConversation) -> Traffic:
         """The books of a connection just made, on which nobody has said anything; may be called in any thread."""
-        conversation = TTSConversation(self._config, self._random, link, inbox_limit)
         return Traffic(conversation, self._make_waiters(), self._config.timeout, self._clock())
 
     # What WebSockets call.

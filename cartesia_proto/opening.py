@@ -27,6 +27,9 @@ class Opening(Generic[ConnectionT]):
         random: chance in [0, 1), for delays and ids.
         now: tells monotonic seconds.
         check: raises where the WebSocket was closed meanwhile.
+
+    Attributes:
+        outcome: of the last attempt.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class Opening(Generic[ConnectionT]):
         self._check = check
         self._line: Line[ConnectionT] | None = None
         self._link: ClientWebSocketLink
+        self.outcome: Outcome
 
     def steps(self) -> Steps[ConnectionT, None]:
         """Yield what is to be done, until the WebSocket is open.
@@ -57,11 +61,14 @@ class Opening(Generic[ConnectionT]):
         while isinstance(step, Attempt):
             self._check()
             yield Sleep(step.delay)
-            outcome = yield from self.attempt(step)
-            step = operation.resume(outcome)
+            yield from self.attempt(step)
+            step = operation.resume(self.outcome)
 
-    def attempt(self, attempt: Attempt) -> Steps[ConnectionT, Outcome]:
+    def attempt(self, attempt: Attempt) -> Steps[ConnectionT, None]:
         """Yield what one attempt takes; only after a 101 does the connection stay open."""
+        self.outcome = yield from self._attempt(attempt)
+
+    def _attempt(self, attempt: Attempt) -> Steps[ConnectionT, Outcome]:
         connect: Connect[ConnectionT] = Connect(attempt)
         yield connect
         if connect.connection is None:
@@ -70,10 +77,16 @@ class Opening(Generic[ConnectionT]):
         line = self._line = Line(attempt, link, connect.connection, phase="handshake")
         outcome = yield from _shaken(line, link)
         if not (isinstance(outcome, Response) and outcome.status == 101):
+            self._line = None
             yield from line.releasing(reusable=False)
         else:
             self._check()
         return outcome
+
+    @property
+    def opened(self) -> bool:
+        """Whether the WebSocket is open, and its connection not `taken` yet."""
+        return self._line is not None
 
     def taken(self) -> tuple[TTSConversation, ConnectionT]:
         """The conversation on the open WebSocket and its connection, which are the caller's from now on."""

@@ -264,12 +264,13 @@ def test_the_books_of_a_connection() -> None:
     stage = Stage(None)
     pump = stage.plans[0]
     assert isinstance(pump, Pump)
-    traffic = stage.multiplexer.begin(pump.traffic.conversation.link, 5)
+    conversation = TTSConversation(CONFIG, half, pump.traffic.conversation.link, 5)
+    traffic = stage.multiplexer.begin(conversation)
     traffic.conversation.open(stage, **SETTINGS)
     traffic.conversation.link.send_text("text")
     traffic.queue(1.0)
     assert traffic.due() == 1.0 + CONFIG.timeout
-    assert traffic.conversation is not pump.traffic.conversation
+    assert traffic.conversation is conversation
 
 
 def test_connecting_once() -> None:

@@ -17,9 +17,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, final
 
-from cartesia_proto.audio.formats import Mp3Format, OutputFormat, RawFormat, WavFormat
+from cartesia_proto import CartesiaError, Mp3Format, OutputFormat, RawFormat, WavFormat
 from cartesia_proto.credentials import API_KEY_VARIABLE
-from cartesia_proto.errors import CartesiaError
 from cartesia_urllib.client import Cartesia
 from cartesia_urllib.saving import AudioFile, whole_file
 

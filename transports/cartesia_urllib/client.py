@@ -11,7 +11,7 @@ import random
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeVar
 
-from cartesia_proto.call import Call, StreamCall
+from cartesia_proto import Call, StreamCall
 from cartesia_proto.clients import BlockingClient, Shared, check_opener
 from cartesia_proto.config import configure
 from cartesia_proto.discretion import discreet

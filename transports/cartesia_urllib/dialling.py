@@ -5,25 +5,25 @@ nor when to try again: the core's `Multiplexer` does.
 """
 
 import random
+import socket
 import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import final
+from typing import cast, final
 
-from cartesia_proto.config import Config
-from cartesia_proto.conversation import WebSocketOptions, handshake_outcome
-from cartesia_proto.errors import RemoteProtocolError, TransportError
+from cartesia_proto import Attempt, Config, Failure, Outcome
+from cartesia_proto.conversation import WebSocketOptions
 from cartesia_proto.exclusion import Exclusion
-from cartesia_proto.flow import Attempt, Failure, Outcome
-from cartesia_proto.http import Response
 from cartesia_proto.multiplexer import Multiplexer
+from cartesia_proto.opening import Opening
 from cartesia_proto.waiters import Waiters
 from cartesia_proto.wire.exchange import could_not_connect
 from cartesia_proto.wire.forks import FORKS
-from cartesia_urllib.network import Network
+from cartesia_urllib.network import Connection, Network
 from cartesia_urllib.pump import Pump
-from cartesia_urllib.sockets import Interrupter, flush, read
+from cartesia_urllib.sending import perform
+from cartesia_urllib.sockets import Interrupter
 
 
 @final
@@ -41,13 +41,13 @@ class Dial:
         outcome: of the last attempt.
     """
 
-    def __init__(self, network: Network, options: WebSocketOptions, user: Multiplexer) -> None:
+    def __init__(self, network: Network, config: Config, options: WebSocketOptions, user: Multiplexer) -> None:
         self.pump: Pump | None = None
         self.outcome: Outcome
         self._network = network
-        self._options = options
         self._user = user
         self._interrupter = Interrupter()
+        self._opening: Opening[Connection] = Opening(config, random.random, options, time.monotonic, network.check)
         network.use(user)
 
     @property
@@ -61,26 +61,19 @@ class Dial:
 
     def attempt(self, attempt: Attempt) -> None:
         """Attempt it; waits. Whatever it is left by, no connection stays open but that of `pump`."""
-        self._interrupter.pause(attempt.delay)
-        self.outcome = self._attempt(attempt)
-
-    def _attempt(self, attempt: Attempt) -> Outcome:
-        origin, timeout, interrupter = attempt.request.origin, attempt.timeout, self._interrupter
+        interrupter = self._interrupter
+        interrupter.pause(attempt.delay)
         try:
-            sock = self._network.connector.open(attempt, interrupter)
-            with interrupter:
-                link = self._options.link(attempt, self._network.connector.limits, time.monotonic())
-                flush(sock, link, origin[1:], timeout, "handshake")
-                while (outcome := handshake_outcome(link)) is None:
-                    read(sock, link)
-                if isinstance(outcome, Response) and outcome.status == 101:
-                    self.pump = Pump(sock, self._user.begin(link, self._options.inbox_limit))
-                    interrupter.attach()  # from here on it is ended by the pump alone
-            return outcome
-        except (TransportError, RemoteProtocolError) as error:
-            return Failure(error)
+            for step in self._opening.attempt(attempt):
+                with step:
+                    perform(self._network, step, interrupter)
+            self.outcome = self._opening.outcome
+            if self._opening.opened:
+                conversation, connection = self._opening.taken()
+                self.pump = Pump(cast("socket.socket", connection), self._user.begin(conversation))
+                interrupter.attach()  # from here on it is ended by the pump alone
         except OSError as error:  # there are too many descriptors
-            return Failure(could_not_connect(*origin[1:], error))
+            self.outcome = Failure(could_not_connect(*attempt.request.origin[1:], error))
         finally:
             interrupter.close()
 
@@ -97,5 +90,5 @@ def waiters() -> Waiters:
 
 def multiplexer(network: Network, config: Config, options: WebSocketOptions) -> Multiplexer:
     """The connections of one WebSocket, none of which is made yet."""
-    made = Multiplexer(config, random.random, turns, waiters, partial(Dial, network, options), time.monotonic)
+    made = Multiplexer(config, random.random, turns, waiters, partial(Dial, network, config, options), time.monotonic)
     return FORKS.watch(made, Multiplexer.begin_anew)

@@ -10,9 +10,8 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import BinaryIO, assert_never, final
 
+from cartesia_proto import Mp3Format, OutputFormat, RawFormat, RemoteProtocolError, WavFormat
 from cartesia_proto.audio import pcm, wav
-from cartesia_proto.audio.formats import Mp3Format, OutputFormat, RawFormat, WavFormat
-from cartesia_proto.errors import RemoteProtocolError
 
 
 @contextlib.contextmanager

@@ -9,8 +9,7 @@ import os
 import time
 from typing import BinaryIO, TypeAlias, TypeVar, assert_never
 
-from cartesia_proto import performing
-from cartesia_proto.flow import Attempt, Operation
+from cartesia_proto import Attempt, Operation, performing
 from cartesia_proto.wire.uploads import PIECE
 from cartesia_urllib.network import Connection, Foreign, Line, Network, untouched
 from cartesia_urllib.sockets import Interrupter, flush, read
@@ -127,7 +126,7 @@ def _receive(line: Line) -> None:
 
 
 def _connected(network: Network, attempt: Attempt, interrupter: Interrupter) -> Connection:
-    if network.opener is None:
+    if network.opener is None or attempt.how == "upgrade":  # an opener has no byte link for a WebSocket
         return network.connector.open(attempt, interrupter)
     from cartesia_urllib.foreign import Opened  # noqa: PLC0415 - urllib, only for this
 

@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, assert_never, cast,
 
 from attrs import define, field
 
-from cartesia_proto.config import Limits
-from cartesia_proto.errors import ConnectionLost, Phase
-from cartesia_proto.flow import Attempt
+from cartesia_proto import Attempt, ConnectionLost, Limits
+from cartesia_proto.errors import Phase
 from cartesia_proto.wire import steps
 from cartesia_proto.wire.dialling import Race, SocketAddress
 from cartesia_proto.wire.exchange import ByteLink, connection_broke, note_read, read_deadline, timed_out

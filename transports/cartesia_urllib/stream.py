@@ -10,8 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, Self, TypeVar, final
 
-from cartesia_proto.errors import CartesiaError, LocalProtocolError
-from cartesia_proto.flow import Decoder, Operation
+from cartesia_proto import CartesiaError, Decoder, LocalProtocolError, Operation
 from cartesia_proto.performing import Receive
 from cartesia_proto.wire.exchange import StreamedBody, check_not_over
 from cartesia_proto.wire.forks import FORKS
