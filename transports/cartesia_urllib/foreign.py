@@ -21,15 +21,8 @@ import urllib.error
 import urllib.request
 from typing import Final, cast, final
 
-from cartesia_proto import (
-    Attempt,
-    CartesiaError,
-    ConnectionLost,
-    LocalProtocolError,
-    RemoteProtocolError,
-    Secret,
-    TimeoutError,
-)
+from cartesia_proto import Attempt, Secret
+from cartesia_proto.errors import CartesiaError, ConnectionLost, LocalProtocolError, RemoteProtocolError, TimeoutError
 from cartesia_proto.wire.exchange import connection_broke, could_not_connect, timed_out, upload
 from cartesia_proto.wire.foreign import wire_head
 from cartesia_proto.wire.uploads import PIECE, ReadBody

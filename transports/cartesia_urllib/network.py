@@ -11,7 +11,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, TypeAlias, final
+from typing import TYPE_CHECKING, TypeAlias, final
 from weakref import WeakSet
 
 from attrs import define, field
@@ -19,22 +19,17 @@ from attrs import define, field
 from cartesia_proto import performing
 from cartesia_proto.errors import LocalProtocolError
 from cartesia_proto.wire.forks import FORKS
+from cartesia_proto.wire.link import BUSY
 from cartesia_proto.wire.pool import Pool, whole_records
-from cartesia_urllib.sockets import WANT_READ, Connector, Interrupter, Origin, peek
+from cartesia_urllib.sockets import WANT_READ, Connector, Interrupter, Origin
 
 if TYPE_CHECKING:
     import urllib.request
 
+    from cartesia_proto.multiplexer import Multiplexer
+
 
 FORKS.arm(getattr(os, "register_at_fork", None))
-
-
-class Interruptible(Protocol):
-    """What uses a connection, and stops when the client is closed."""
-
-    def interrupt(self) -> None:
-        """Let go of the connection, and use no other. Never raises, from any thread."""
-        ...
 
 
 class Foreign(ABC):
@@ -67,7 +62,7 @@ class Network:
     opener: "urllib.request.OpenerDirector | None"
     _lock: threading.RLock = field(init=False)
     pool: Pool[Origin, Connection] = field(init=False)
-    _in_use: WeakSet[Interruptible] = field(factory=WeakSet[Interruptible], init=False)
+    _in_use: WeakSet["Interrupter | Multiplexer"] = field(factory=WeakSet["Interrupter | Multiplexer"], init=False)
     _closed: bool = field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -85,7 +80,7 @@ class Network:
         if self._closed:
             raise LocalProtocolError("the client is closed: make another")
 
-    def use(self, interruptible: Interruptible) -> None:
+    def use(self, interruptible: "Interrupter | Multiplexer") -> None:
         """From now on, as long as it lives, `close` interrupts this too.
 
         Raises:
@@ -113,31 +108,24 @@ class Network:
 
 
 def untouched(sock: socket.socket) -> bool:
-    """Whether nothing arrived that nobody asked for, the end included."""
-    held: Callable[[], int] = getattr(sock, "pending", int)  # in TLS, of a record of which only a part was received
+    """Whether nothing arrived on an idle socket that nobody asked for, the end included.
+
+    Session tickets, which are TLS's own business and no answer, are read away.
+    """
+    held: Callable[[], int] = getattr(sock, "pending", int)  # in TLS, of a record that came in part
     try:
-        return not (held() or _readable(sock)) or _held_tickets(sock)
-    except (OSError, ValueError):  # closed; or more descriptors than `select` can count, and then rather a new one
-        return False
+        if held() or not _readable(sock):
+            return not held()
+        if held is int or not whole_records(socket.socket.recv(sock, BUSY, socket.MSG_PEEK)):
+            return False
+        sock.settimeout(0)
+        sock.recv(1)
+    except OSError as error:  # behind tickets TLS wants more
+        return error.errno == WANT_READ and not _readable(sock)
+    except ValueError:  # closed; or more descriptors than `select` can count, and then rather a new connection
+        pass
+    return False
 
 
 def _readable(sock: socket.socket) -> bool:
     return bool(select.select([sock], [], [], 0)[0])
-
-
-def _held_tickets(sock: socket.socket) -> bool:
-    """Whether all that was to be read were session tickets, which are TLS's own business and no answer.
-
-    Raises:
-        OSError: it was something else that is none.
-    """
-    if not hasattr(sock, "pending") or sock.pending() or not whole_records(peek(sock)):
-        return False
-    try:
-        sock.settimeout(0)
-        sock.recv(1)
-    except OSError as error:
-        if error.errno != WANT_READ:
-            raise
-        return not _readable(sock)
-    return False

@@ -6,6 +6,7 @@ This module knows how to sleep, open files, connect, write and read. It must not
 
 import contextlib
 import os
+import socket
 import time
 from typing import BinaryIO, TypeAlias, TypeVar, assert_never
 
@@ -65,13 +66,13 @@ def perform(network: Network, step: performing.Step[Connection] | None, interrup
         case performing.Connect(attempt=attempt):
             step.connection = _connected(network, attempt, interrupter)
         case performing.Send(line=line):
-            step.sent = _send(line, interrupter)
+            step.sent = not isinstance(line.connection, Foreign) and _sent(line.connection, line, interrupter)
         case performing.Receive(line=line):
             with interrupter:
-                _receive(line)
+                line.connection.read(line) if isinstance(line.connection, Foreign) else read(line.connection, line.link)
             network.check()
         case performing.Probe(line=line):
-            step.untouched = _untouched(line, interrupter)
+            step.untouched = not isinstance(line.connection, Foreign) and _untouched(line.connection, interrupter)
         case performing.Discard(connection=connection):
             connection.close()
         case performing.Release(line=line, keep=keep):
@@ -93,20 +94,14 @@ def finish(network: Network, line: HttpLine, interrupter: Interrupter) -> None:
     perform(network, line.release(reusable=link.reusable), interrupter)
 
 
-def _send(line: Line, interrupter: Interrupter) -> bool:
-    """Send; not to an opener, which sends in its own words once it is asked for the answer."""
-    if isinstance(line.connection, Foreign):
-        return False
+def _sent(sock: socket.socket, line: Line, interrupter: Interrupter) -> bool:
     with interrupter:
-        return flush(line.connection, line.link, line.attempt.request.origin[1:], line.attempt.timeout, line.phase)
+        return flush(sock, line.link, line.attempt.request.origin[1:], line.attempt.timeout, line.phase)
 
 
-def _untouched(line: Line, interrupter: Interrupter) -> bool:
-    """Whether an idle connection is good for another request; the interrupter holds it from then on."""
-    if isinstance(line.connection, Foreign):
-        return False
-    interrupter.attach(line.connection)
-    return untouched(line.connection)
+def _untouched(sock: socket.socket, interrupter: Interrupter) -> bool:
+    interrupter.attach(sock)
+    return untouched(sock)
 
 
 def _release(network: Network, line: Line, interrupter: Interrupter, *, keep: bool) -> None:
@@ -116,13 +111,6 @@ def _release(network: Network, line: Line, interrupter: Interrupter, *, keep: bo
         network.give_back(line.attempt.request.origin, line.connection, interrupter)
     else:
         interrupter.close()
-
-
-def _receive(line: Line) -> None:
-    if isinstance(line.connection, Foreign):
-        line.connection.read(line)
-    else:
-        read(line.connection, line.link)
 
 
 def _connected(network: Network, attempt: Attempt, interrupter: Interrupter) -> Connection:

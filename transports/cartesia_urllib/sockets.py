@@ -24,7 +24,6 @@ from cartesia_proto.wire import steps
 from cartesia_proto.wire.dialling import Race, SocketAddress
 from cartesia_proto.wire.exchange import ByteLink, connection_broke, note_read, read_deadline, timed_out
 from cartesia_proto.wire.forks import FORKS
-from cartesia_proto.wire.link import BUSY
 from cartesia_proto.wire.proxy import Proxy
 
 if TYPE_CHECKING:
@@ -53,11 +52,6 @@ TLS_RECORD: Final = 16 * 1024
 
 WANT_READ: Final = 2
 """SSL_ERROR_WANT_READ of OpenSSL, which TLS errors have for `errno`; as the system's it is a file that is not there."""
-
-
-def peek(sock: socket.socket) -> bytes:
-    """What the socket beneath TLS has to be read, without reading it; it must be readable."""
-    return socket.socket.recv(sock, BUSY, socket.MSG_PEEK)
 
 
 def socket_timeout(seconds: float) -> float | None:
