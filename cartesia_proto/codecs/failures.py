@@ -42,9 +42,14 @@ _OBJECT: Final = re.compile(r"\ufeff?[ \t\r\n]*+\{")
 _CHARSET: Final = re.compile(r"charset\s*=\s*[\"']?([\w-]+)", re.IGNORECASE)
 _CHARSETS: Final = {
     **dict.fromkeys(("iso-8859-1", "latin1", "us-ascii", "windows-1252"), "cp1252"),  # one and the same on the web
-    **dict.fromkeys(("utf-16", "utf-16le", "utf-16be"), "utf-16"),
+    "utf-16": "utf-16",
+    "utf-16le": "utf-16-le",
+    "utf-16be": "utf-16-be",
 }
 """Charsets that a body which is no UTF-8 is read in where its Content-Type names them (WHATWG Encoding section 4.2)."""
+
+_UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
+"""Byte order marks of UTF-16, which no UTF-8 begins with; they count more than a name (WHATWG Encoding section 6)."""
 
 _HTML: Final = re.compile(r"\s*+<(?:!doctype\s|html|head|body|\?xml)", re.IGNORECASE)
 _HTML_TITLE: Final = re.compile(r"<title[^<>]*+>([^<]*+)", re.IGNORECASE)
@@ -60,7 +65,7 @@ def error_from_response(response: Response, retry_after: float | None = None) ->
     """
     text = _text(response)
     body = _body(text) if text.strip() else None
-    fields = fragments(text) if isinstance(body, str) else _fields(body)
+    fields = fragments(body) if isinstance(body, str) else _fields(body)  # JSON within a string, too
     title, message = _described(response, body, fields, text.strip())
     return api_error_type(response.status)(
         status_code=response.status,
@@ -121,12 +126,13 @@ def _text(response: Response) -> str:
     data = response.body
     named = _CHARSET.search(response.headers.get("content-type") or "")
     charset = _CHARSETS.get(named.group(1).lower(), "utf-8") if named else "utf-8"
-    if charset == "utf-16" and b"\0" in data:
-        return data.decode("utf-16", "replace")
+    wide, marked = charset.startswith("utf-16"), data.startswith(_UTF16_MARKS)
+    if b"\0" in data and (wide or marked):  # JSON has characters of ASCII, whatever else it has
+        return data.decode("utf-16" if marked else charset, "replace")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return data.decode("utf-8" if charset == "utf-16" else charset, "replace")
+        return data.decode("utf-8" if wide else charset, "replace")
 
 
 def _body(text: str) -> JsonValue:

@@ -189,6 +189,7 @@ def test_legacy_event() -> None:
         (b'{"x":' + b"[" * 500 + b"]" * 500 + b',"message":"m","error_code":"c"}', None, "m", "c"),
         (b'{"title":"T","message":"m \\"q\\"","error_code":"c","request_id":"r', "T", 'm "q"', "c"),
         (b'{"error_code": "c", "message": "\\x", "error": "T: m", "title":', "T", "m", "c"),
+        (rb'"{\"message\":\"m\",\"error_code\":\"c\"}"', None, "m", "c"),
         (b'{"error_code":"c"} trailing', None, '{"error_code":"c"} trailing', "c"),
     ],
 )
@@ -208,6 +209,10 @@ def test_odd_bodies(body: bytes, title: str | None, message: str | None, code: s
         ("application/json; charset=utf-16", b'{"message":"m"}', "m"),
         ("application/json; charset=utf-16", b"a\xff", "a\ufffd"),
         ("application/json; charset=utf-16", '{"message":"m"}'.encode("utf-16"), "m"),
+        ("application/json; charset=utf-16le", '{"message":"m"}'.encode("utf-16-le"), "m"),
+        ("application/json; charset=utf-16be", '{"message":"m"}'.encode("utf-16-be"), "m"),
+        ("application/json; charset=utf-16le", b"\xfe\xff" + '{"message":"m"}'.encode("utf-16-be"), "m"),
+        ("application/json", '{"message":"m"}'.encode("utf-16"), "m"),
         ("application/octet-stream", b'{"message":"m"}', "m"),
         ("audio/wav", b"no such voice", "no such voice"),
     ],
