@@ -35,7 +35,7 @@ class Reading(Generic[E, ConnectionT]):
         self._performance = performance
         self._body: StreamedBody[E] | None = None
         self._busy = False
-        FORKS.watch(self, Reading.begin_anew)
+        FORKS.watch(self, type(self).begin_anew)
 
     def begin_anew(self) -> None:
         """Nobody reads, in a child process, where whoever did will not run on."""

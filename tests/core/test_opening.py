@@ -51,8 +51,11 @@ def test_a_websocket_that_opens() -> None:
     """The conversation and the connection are the caller's from then on, and nothing is left to be closed."""
     connection = Connection(peer=Upgrader())
     world, made = World(connection), opening()
+    assert not made.opened
     world.take(made.steps())
+    assert made.opened
     conversation, taken = made.taken()
+    assert not made.opened
     assert taken is connection
     assert conversation.link.state == "open"
     assert world.taken == ["Sleep", "Connect", "Send", "Receive"]

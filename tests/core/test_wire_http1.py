@@ -90,6 +90,14 @@ def test_a_request_on_the_wire() -> None:
     )
 
 
+def test_the_secrets_of_a_request_are_not_repeated() -> None:
+    """Those of the last request; before the first there are none."""
+    link = ClientLink(10.0, Limits())
+    assert link.without_secrets("canary-1234") == "canary-1234"
+    link.send(Request("GET", URL, Headers([("X-API-Key", "canary-1234")])), 0.0)
+    assert link.without_secrets("not canary-1234") == "not ***"
+
+
 @pytest.mark.parametrize(
     ("method", "said"),
     [("GET", False), ("HEAD", False), ("DELETE", False), ("POST", True), ("PUT", True), ("PATCH", True)],

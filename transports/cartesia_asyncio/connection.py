@@ -153,7 +153,7 @@ class Connection(asyncio.BufferedProtocol):
             socket.close(self._socket.detach())  # also where the loop (uvloop's) counts as a user of the socket
         # A transport warns when it is collected unless it was told that all is over, for which there is no public way.
         with suppress(Exception):
-            cast("_Lost", self._raw)._call_connection_lost(None)  # noqa: SLF001 - see above
+            cast("_Lost", self._raw)._call_connection_lost(None)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - see above
 
     async def send(self, data: bytes, seconds: float, phase: Phase) -> bool:
         """Write bytes; False where the peer takes no more, of which reading tells why.

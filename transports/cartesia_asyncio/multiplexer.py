@@ -22,7 +22,8 @@ from copy import copy
 from functools import partial
 from typing import Final, TypeVar, final
 
-import cartesia_proto.awaiting  # noqa: F401 - what users get is loaded with what carries it
+# What users get is loaded with what carries it.
+import cartesia_proto.awaiting  # noqa: F401  # pyright: ignore[reportUnusedImport] - see above
 from cartesia_asyncio.connection import TURNS, Connection
 from cartesia_asyncio.network import Network
 from cartesia_asyncio.sending import perform, take

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from threading import Lock
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, cast, final
 
 import trio
 
@@ -95,7 +95,7 @@ class Connection:
         """Close the descriptor and no more, where its run has ended or is another process's."""
         raw = self._raw
         while isinstance(raw, trio.SSLStream):  # a user's own
-            raw = raw.transport_stream
+            raw = cast("trio.SSLStream[trio.abc.Stream]", raw).transport_stream
         if isinstance(raw, trio.SocketStream) and (descriptor := raw.socket.detach()) >= 0:
             socket.close(descriptor)
 

@@ -21,7 +21,8 @@ from typing import Final, TypeVar, final
 
 import trio
 
-import cartesia_proto.awaiting  # noqa: F401 - what users get is loaded with what carries it
+# What users get is loaded with what carries it.
+import cartesia_proto.awaiting  # noqa: F401  # pyright: ignore[reportUnusedImport] - see above
 from cartesia_proto.config import Config
 from cartesia_proto.contexts import Alone
 from cartesia_proto.conversation import CLOSING_SECONDS, TTSConversation, WebSocketOptions

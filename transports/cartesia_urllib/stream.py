@@ -39,7 +39,7 @@ class BodyStream(Generic[E]):
         self._over = False
         self._closed = False
         self._begin_anew()
-        FORKS.watch(self, BodyStream._begin_anew)
+        FORKS.watch(self, type(self)._begin_anew)  # noqa: SLF001 - its own
 
     def _begin_anew(self) -> None:
         """Nobody reads: so at first, and in a child process, where whoever did is not."""
