@@ -50,6 +50,10 @@ class Home(Generic[LoopT]):
             RuntimeError: none does.
         """
 
+    def leave(self) -> None:
+        """Belong to no loop, as before the first use: in a child process, where that loop does not run."""
+        self.loop = None
+
     @property
     def here(self) -> bool:
         """Whether the loop that runs here is the one that this was first used on, or will have been."""

@@ -121,7 +121,7 @@ class MessageReader:
         self._last_ping: heard.Ping | None = None  # of more than can be answered
         self.turn: int = UNBOUNDED
         self.untaken: Sized = ()
-        self.paused = False
+        self.paused: bool = False
         self._connection = connection
         self._buffer = buffer
         self._limit = limit

@@ -73,3 +73,12 @@ def test_once_it_is_closed(client: Client) -> None:
         client.check()
     assert client.loop is None
     assert client.check_loop() == "first"
+
+
+def test_a_home_that_is_left(monkeypatch: pytest.MonkeyPatch, client: Client) -> None:
+    """The next loop is home then."""
+    client.check()
+    client.leave()
+    monkeypatch.setattr(Runtime, "loop", "second")
+    assert client.here
+    assert client.check() == "second"

@@ -61,7 +61,8 @@ class Network(Home[asyncio.AbstractEventLoop]):
 
     def _begin_anew(self) -> None:
         """Own nothing and belong to no loop, in a child process; each connection lets go by itself."""
-        self.pool, self._open, self.loop, self._making = Pool(), set(), None, asyncio.Lock()
+        self.leave()
+        self.pool, self._open, self._making = Pool(), set(), asyncio.Lock()
 
     async def fresh(self, attempt: Attempt) -> Connection:
         """A new connection, ready for a request.

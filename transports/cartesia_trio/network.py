@@ -57,7 +57,8 @@ class Network(Home[trio.lowlevel.TrioToken]):
 
     def _begin_anew(self) -> None:
         """Own nothing and belong to no run, in a child process; each connection lets go by itself."""
-        self.pool, self._open, self.loop, self._making = Pool(), set(), None, trio.Lock()
+        self.leave()
+        self.pool, self._open, self._making = Pool(), set(), trio.Lock()
 
     @staticmethod
     def current() -> trio.lowlevel.TrioToken:
