@@ -30,7 +30,7 @@ HEADING: Final = """\
 # Reference
 
 Every public name, made from the docstrings by `tests/recipes/make_reference.py`; a test keeps it current. "Protocol
-section N" in a docstring names a section of the project's notes on the wire protocol.
+section N" in a docstring names a section of `cartesia_proto/PROTOCOL.md`.
 
 What most programs need stands in the packages themselves; the README says where to begin.
 """
