@@ -460,17 +460,22 @@ def test_a_context_without_an_id_under_an_old_version(server: StandIn, peers: Pe
 def test_a_cancelled_context_goes_on_to_the_end_of_its_input(server: StandIn, peers: Peers) -> None:
     """What has not begun is never said, nor that it is done; the socket stays of use."""
     peer = peers(server)
-    peer.say("c", TEXT * 50)
-    peer.say("c", "never said", **FINISHED)
+    # Far more than the system buffers for who does not read: the server is still speaking when it hears the cancel.
+    long = TEXT * 60
+    detailed: dict[str, JsonValue] = {
+        "output_format": {"container": "raw", "encoding": "pcm_s16le", "sample_rate": 48000}
+    }
+    peer.say("c", long, **detailed)
+    peer.say("c", "never said", **detailed, **FINISHED)
     first = next(peer.events())
     peer.cancel("c")
     server.wait_until(lambda: server.open_contexts == 0)
     peer.say("d", TEXT, **FINISHED)
     events = [first, *peer.until_done("d")]
     assert audio(events, "d") == spoken_audio(TEXT, output_format=FORMAT)
-    peer.say("e", TEXT * 50, **FINISHED)
+    peer.say("e", long, **detailed, **FINISHED)
     events += peer.until_done("e")
-    assert audio(events) == spoken_audio(TEXT * 50, output_format=FORMAT)
+    assert audio(events) == spoken_audio(long, output_format=RawFormat("pcm_s16le", 48000))
     assert not any(isinstance(event, Done) and event.context_id == "c" for event in events)
 
 
