@@ -170,7 +170,6 @@ class Traffic:
     def disown(self, now: float) -> None:
         """Lose it without a word, in a child process: nobody of those who wait is there."""
         self.unsent.clear()
-        self._write_due = math.inf
         self.conversation.disown(now)
 
     # Time.

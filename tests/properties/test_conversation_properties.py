@@ -152,6 +152,8 @@ def told(stream: bytes, cuts: Iterable[int], ids: str, limits: Limits, inbox_lim
             space[:count] = piece[:count]
             piece = piece[count:]
             woken |= conversation.received(count, 101.0)
+            while conversation.unread:  # one turn takes a bounded number of frames
+                woken |= conversation.received(0, 101.0)
     waiting = conversation.waiting_bytes
     woken |= conversation.receive_eof(102.0)
     events = {context.id: list(map(in_words, conversation.take_all(context))) for context in contexts}

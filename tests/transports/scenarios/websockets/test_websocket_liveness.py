@@ -171,14 +171,15 @@ def test_one_turn_takes_so_many_messages(stage: Stage, kind: str) -> None:
 @pytest.mark.parametrize("shell", ["urllib"], indirect=True)
 def test_a_cancel_in_a_flood_of_trifles(stage: Stage, net: Net) -> None:
     """Another thread has its turn, although there is always more for the one that reads."""
-    flooding = threading.Event()
+    flooding, over = threading.Event(), threading.Event()
 
     def script(peer: Peer) -> None:
         peer.hear()
         peer.connection.send(b"\x89\x00" * 20_000)
         flooding.set()
-        while True:
+        while not over.is_set():
             peer.connection.send(b"\x89\x00" * 20_000)
+        peer.drop()
 
     with stage.meet(stage.serve(script)) as ws:
         context = ws.context(context_id="a")
@@ -187,6 +188,7 @@ def test_a_cancel_in_a_flood_of_trifles(stage: Stage, net: Net) -> None:
         assert flooding.wait(WAIT)
         context.cancel()
         assert reading.result().error is None
+        over.set()
 
 
 # Opening.
