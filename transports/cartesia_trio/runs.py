@@ -27,9 +27,18 @@ async def checkpoints(count: int) -> None:
 
 
 async def beside(other: Callable[[], Awaitable[object]], step: Callable[[], Awaitable[T]]) -> T:
-    """Return what a step comes to; something else is done while it lasts."""
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(other)
-        result = await step()
-        nursery.cancel_scope.cancel()
-    return result
+    """Return what a step comes to; something else is done while it lasts. What either raises leaves in no group."""
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(other)
+            result = await step()
+            nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        failures = group.split(trio.Cancelled)[1] or group
+        failure = failures.exceptions[0]
+    else:
+        return result
+    try:
+        raise failure
+    finally:
+        del failure, failures  # which the traceback would hold
