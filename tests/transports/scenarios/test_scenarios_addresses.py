@@ -30,8 +30,8 @@ RAW = {"container": "raw", "encoding": "pcm_s16le", "sample_rate": 8000}
 SPEAK = TTS.stream(model_id="sonic-3", transcript="Hi", voice="v", output_format=RAW)
 CLEAR_ONLY = pytest.mark.parametrize("net", ["clear"], indirect=True)
 TLS_ONLY = pytest.mark.parametrize("net", ["tls"], indirect=True)
-GOOD, REFUSING, ALSO_REFUSING, SILENT, NOWHERE = "127.0.0.1", "127.0.0.9", "127.0.0.8", "127.0.0.7", "2001:db8::1"
-"""NOWHERE is for documentation (RFC 3849): nobody has it, and this machine may have no IPv6 at all."""
+GOOD, REFUSING, ALSO_REFUSING, SILENT, NOWHERE = "127.0.0.1", "127.0.0.9", "127.0.0.8", "127.0.0.7", "ff0e::1"
+"""NOWHERE is a group (RFC 4291 section 2.7): the system refuses at once to connect to it, if it has IPv6 at all."""
 
 
 class Names:
