@@ -2,10 +2,20 @@
 
 import errno
 import math
+from itertools import pairwise
 
 import pytest
 
-from cartesia_proto.wire.dialling import ATTEMPT_DELAY, Found, Race, SocketAddress, in_order, literal, words
+from cartesia_proto.wire.dialling import (
+    ATTEMPT_DELAY,
+    SHORTEST_ATTEMPT_DELAY,
+    Found,
+    Race,
+    SocketAddress,
+    in_order,
+    literal,
+    words,
+)
 
 A1, A2, A3 = ("192.0.2.1", 1), ("192.0.2.2", 1), ("192.0.2.3", 1)
 B1, B2 = ("2001:db8::1", 1, 0, 0), ("2001:db8::2", 1, 0, 0)
@@ -55,6 +65,27 @@ def test_the_next_begins_beside_a_silent_one() -> None:
     with pytest.raises(TimeoutError) as caught:
         race.next(100.0)
     assert caught.value.errno is None
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1.0, 10.0, math.inf])
+def test_all_are_tried_in_time(seconds: float) -> None:
+    """However many are silent, the last one begins before time is up, and has as much of it as each of the others."""
+    now, begun = 7.0, [7.0]
+    race = Race([A1] * 6, now + seconds)
+    race.next(now)
+    while len(begun) < 6:
+        now += race.pause(now)
+        if race.next(now) is not None:
+            begun.append(now)
+    delays = [later - earlier for earlier, later in pairwise(begun)]
+    assert delays == pytest.approx([min(ATTEMPT_DELAY, seconds / 6)] * 5)
+
+
+def test_a_crowd_of_addresses() -> None:
+    """They do not all begin at once, however little time there is."""
+    race = Race([A1] * 1000, 1.0)
+    race.next(0.0)
+    assert race.pause(0.0) == SHORTEST_ATTEMPT_DELAY
 
 
 def test_the_next_begins_when_one_has_failed() -> None:
