@@ -210,7 +210,8 @@ def _networks(name: str) -> Iterator[ipaddress.IPv4Network | ipaddress.IPv6Netwo
     """The network that an entry names, which an address is as well; none where it is no address."""
     address, slash, length = name.partition("/")
     with suppress(ValueError):
-        yield ipaddress.ip_network(f"{address.partition('%')[0]}{slash}{length}", strict=False)
+        bare = address.partition("%")[0].removesuffix(".")
+        yield ipaddress.ip_network(f"{bare}{slash}{length}", strict=False)
 
 
 def _split_port(entry: str) -> tuple[str, str]:
