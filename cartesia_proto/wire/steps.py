@@ -259,10 +259,11 @@ class Secure(_Step):
     def meaning(self, error: Exception) -> ConnectError | TimeoutError:
         """As of every step; a server that speaks none of the protocols offered will not do so the next time.
 
-        Nor will a context be another one that TLS refuses by itself, with an error that has no number.
+        Nor will a context be usable that this machine's own TLS refuses, such as one for servers.
         """
         meaning = _Step.meaning(self, error)
-        unusable = type(error).__module__ == "ssl" and isinstance(error, OSError) and error.errno is None
+        # Python's `ssl` gives the number 0 to what it refuses itself; a failed handshake has one of OpenSSL's.
+        unusable = type(error).__module__ == "ssl" and isinstance(error, OSError) and not error.errno
         if unusable or "NO_APPLICATION_PROTOCOL" in str(getattr(error, "reason", "")):
             meaning.retryable = False
         return meaning
@@ -324,7 +325,9 @@ def _reaching(
     addresses = in_order(look_up.found, local_address)
     if not addresses:
         family = "" if local_address is None else " of the family of local_address"
-        raise could_not_connect(host, port, OSError(f"the name has no address{family}"))
+        error = could_not_connect(host, port, OSError(f"the name has no address{family}"))
+        error.retryable = local_address is None
+        raise error
     yield Dial(host, port, seconds, until, Race(addresses, until))
 
 

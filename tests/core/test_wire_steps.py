@@ -3,6 +3,7 @@
 import builtins
 import errno
 import math
+import ssl
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -133,10 +134,12 @@ def test_a_proxy_that_refuses() -> None:
 
 def test_no_address() -> None:
     """There is none, or none that the local address could reach."""
-    with pytest.raises(ConnectError, match=r"api.test:80: the name has no address$"):
+    with pytest.raises(ConnectError, match=r"api.test:80: the name has no address$") as caught:
         walk("http://api.test/", addresses=())
-    with pytest.raises(ConnectError, match="of the family of local_address"):
+    assert caught.value.retryable
+    with pytest.raises(ConnectError, match="of the family of local_address") as caught:
         walk("http://127.0.0.1/", local_address="::1")
+    assert not caught.value.retryable
 
 
 def test_another_protocol() -> None:
@@ -258,10 +261,18 @@ def test_a_server_that_speaks_none_of_the_protocols() -> None:
 
 def test_a_context_of_another_kind() -> None:
     """TLS refuses it by itself, as one for servers."""
-    kind = type("SSLError", (OSError,), {"__module__": "ssl"})
-    error = failing(only(steps.Secure), kind("Cannot create a client socket with a PROTOCOL_TLS_SERVER context"))
+    with pytest.raises(ssl.SSLError) as refused:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO())
+    error = failing(only(steps.Secure), refused.value)
     assert isinstance(error, ConnectError)
     assert not error.retryable
+
+
+def test_a_handshake_that_fails() -> None:
+    """What the server did, it may do better the next time."""
+    error = failing(only(steps.Secure), ssl.SSLError(1, "[SSL] internal error"))
+    assert isinstance(error, ConnectError)
+    assert error.retryable
 
 
 def test_a_function_of_the_users_that_fails() -> None:

@@ -285,6 +285,18 @@ def speaking_h2(authority: trustme.CA) -> ssl.SSLContext:
 
 
 @TLS_ONLY
+def test_a_context_for_servers(shell: Shell, net: Net) -> None:
+    """TLS refuses it before a byte is sent, and would do so again."""
+    server = net.serve()
+    with pytest.raises(ConnectError, match="PROTOCOL_TLS_SERVER") as caught:
+        shell.client(server, ssl_context=ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)).call(GET)
+    assert not caught.value.retryable
+    server.wait_until_opened(1)
+    server.wait_until_left()
+    assert server.opened == 1
+
+
+@TLS_ONLY
 def test_a_context_that_agrees_on_http_2(
     shell: Shell, net: Net, authority: trustme.CA, speaking_h2: ssl.SSLContext
 ) -> None:
