@@ -19,6 +19,7 @@ from cartesia_proto.codecs.events import AudioChunk, Done, ErrorEvent, FlushDone
 from cartesia_proto.errors import (
     ApiError,
     CartesiaError,
+    ConnectionLost,
     JsonValue,
     LocalProtocolError,
     RemoteProtocolError,
@@ -46,6 +47,11 @@ FLUSH: Final[None] = None
 
 class Registry(Protocol):
     """What a context needs of its session."""
+
+    @property
+    def lost(self) -> ConnectionLost | None:
+        """How the connection ended, None while it stands."""
+        ...
 
     def context_spoke(self, context: "TTSContext") -> None:
         """Something was said on the context: the server has heard of it, and its deadline may have begun to run."""
@@ -184,10 +190,10 @@ class TTSContext:
         Returns:
             The message to send (None if the server never heard of the context) and the terminal event; (None, None) if
             the context was over already. Where a stall or an overflow had ended it, the first call still answers with
-            the message, as the server speaks on until it has that.
+            the message, as the server speaks on until it has that or the connection is lost.
         """
         if self.state in OVER:
-            unsaid, self._stop_unsaid = self._stop_unsaid, False
+            unsaid, self._stop_unsaid = self._stop_unsaid and self._registry.lost is None, False
             return cancel_message(self.id) if unsaid else None, None
         message = None if self.state is State.NEW else cancel_message(self.id)
         event = Cancelled(self.id)

@@ -704,3 +704,13 @@ def test_a_configuration_is_frozen_when_it_is_given() -> None:
     context.push("a", 0.0, generation_config=config)
     config["emotion"] = "angry"
     assert context.unspoken().inputs == (SpokenInput("a", {"emotion": "calm"}),)
+
+
+def test_nobody_is_told_to_stop_on_a_lost_connection() -> None:
+    """What a stall left unsaid is not said any more."""
+    session = TTSSession(Config(), half)
+    context = _context(session, stall_timeout=5.0)
+    context.finish(0.0, "Hello")
+    assert len(session.handle_deadline(6.0)) == 1
+    session.connection_lost(1006, "", 7.0)
+    assert context.cancel(8.0) == (None, None)
